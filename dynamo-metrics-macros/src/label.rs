@@ -1,0 +1,120 @@
+//! `#[derive(LabelValue)]` and `#[derive(LabelSet)]`.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::ext::IdentExt as _;
+use syn::{Attribute, Data, DeriveInput, Error, Fields, Ident, LitStr, Result};
+
+use crate::text::snake_case;
+
+/// Label names that scopes and formats set.
+const RESERVED: [&str; 6] =
+    ["le", "quantile", "dynamo_namespace", "dynamo_component", "dynamo_endpoint", "worker_id"];
+
+pub(crate) fn value(item: TokenStream) -> Result<TokenStream> {
+    let input: DeriveInput = syn::parse2(item)?;
+    let Data::Enum(data) = &input.data else {
+        return Err(Error::new_spanned(&input.ident, "expected an enum: its variants are the values"));
+    };
+    if data.variants.is_empty() {
+        return Err(Error::new_spanned(&input.ident, "a label needs at least one value"));
+    }
+    let mut texts: Vec<String> = Vec::new();
+    let mut arms = Vec::new();
+    for variant in &data.variants {
+        if !matches!(variant.fields, Fields::Unit) {
+            return Err(Error::new_spanned(
+                &variant.fields,
+                "a label value has no fields: what they hold would make a series of its own",
+            ));
+        }
+        let ident = &variant.ident;
+        let text = match rename(&variant.attrs)? {
+            Some(text) => text.value(),
+            None => snake_case(&ident.unraw().to_string()),
+        };
+        if texts.contains(&text) {
+            return Err(Error::new_spanned(ident, format!("two values read {text:?}")));
+        }
+        arms.push(quote!(Self::#ident => #text));
+        texts.push(text);
+    }
+    let (name, (generics, types, bounds)) = (&input.ident, input.generics.split_for_impl());
+    Ok(quote! {
+        #[automatically_derived]
+        impl #generics ::dynamo_metrics::__private::LabelValue for #name #types #bounds {
+            fn as_label(&self) -> &str {
+                match self { #(#arms,)* }
+            }
+        }
+    })
+}
+
+pub(crate) fn set(item: TokenStream) -> Result<TokenStream> {
+    let input: DeriveInput = syn::parse2(item)?;
+    let fields = match &input.data {
+        Data::Struct(data) => &data.fields,
+        _ => return Err(Error::new_spanned(&input.ident, "expected a struct: its fields are labels")),
+    };
+    if matches!(fields, Fields::Unnamed(_)) {
+        return Err(Error::new_spanned(fields, "a label needs a name: name the fields"));
+    }
+    let mut names: Vec<String> = Vec::new();
+    let mut idents: Vec<&Ident> = Vec::new();
+    for field in fields {
+        let Some(ident) = &field.ident else { continue };
+        let name = match rename(&field.attrs)? {
+            Some(name) => name.value(),
+            None => ident.unraw().to_string(),
+        };
+        if let Err(why) = check_name(&name) {
+            return Err(Error::new_spanned(ident, why));
+        }
+        if names.contains(&name) {
+            return Err(Error::new_spanned(ident, format!("two labels are named {name:?}")));
+        }
+        names.push(name);
+        idents.push(ident);
+    }
+    let (name, (generics, types, bounds)) = (&input.ident, input.generics.split_for_impl());
+    Ok(quote! {
+        #[automatically_derived]
+        impl #generics ::dynamo_metrics::__private::LabelSet for #name #types #bounds {
+            const NAMES: &'static [&'static str] = &[#(#names),*];
+
+            fn values<R>(&self, visit: impl ::core::ops::FnOnce(&[&str]) -> R) -> R {
+                visit(&[#(::dynamo_metrics::__private::LabelValue::as_label(&self.#idents)),*])
+            }
+        }
+    })
+}
+
+/// Whether a label may be named so.
+pub(crate) fn check_name(name: &str) -> std::result::Result<(), String> {
+    let mut chars = name.chars();
+    let starts_well = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    if !starts_well || !chars.all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Err(format!("{name:?} is no label name: expected [a-zA-Z_][a-zA-Z0-9_]*"));
+    }
+    if name.starts_with("__") || RESERVED.contains(&name) {
+        return Err(format!("label name {name:?} is reserved"));
+    }
+    Ok(())
+}
+
+/// The text of `#[label(rename = "..")]`, if there is one.
+fn rename(attributes: &[Attribute]) -> Result<Option<LitStr>> {
+    let mut found = None;
+    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("label")) {
+        attribute.parse_nested_meta(|meta| {
+            if !meta.path.is_ident("rename") {
+                return Err(meta.error("unknown argument, expected `rename`"));
+            }
+            if found.replace(meta.value()?.parse::<LitStr>()?).is_some() {
+                return Err(meta.error("`rename` is given twice"));
+            }
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}

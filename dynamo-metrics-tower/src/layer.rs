@@ -1,0 +1,156 @@
+//! The layer: which path is which endpoint, decided once.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use dynamo_metrics::llm::{EndpointMetrics, FrontendMetrics};
+use dynamo_metrics::registry::{RegisterError, Scope};
+use tower_layer::Layer;
+
+use crate::service::MetricsService;
+
+/// The endpoint of requests whose path is none of the routes.
+const UNMATCHED: &str = "unmatched";
+
+/// Measures the requests of a service.
+///
+/// Making one registers everything; adding it to a service clones an `Arc`, and binds no port.
+#[derive(Debug, Clone)]
+pub struct MetricsLayer(Arc<Routes>);
+
+/// The choices of a [`MetricsLayer`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing is measured before `build`"]
+pub struct MetricsLayerBuilder {
+    scope: Scope,
+    routes: Vec<(String, Choice)>,
+}
+
+#[derive(Debug, Clone)]
+enum Choice {
+    Endpoint { name: String, frontend: Option<FrontendMetrics> },
+    Excluded,
+}
+
+/// Why a layer could not be built.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The metrics of an endpoint could not be registered.
+    #[error("cannot register the metrics of endpoint {endpoint}")]
+    Register {
+        /// The endpoint.
+        endpoint: String,
+        /// Why.
+        source: RegisterError,
+    },
+    /// One path is given twice.
+    #[error("path {0} is given twice")]
+    RepeatedPath(String),
+}
+
+/// Every endpoint, by path.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    by_path: HashMap<String, Option<Route>>,
+    unmatched: Route,
+}
+
+/// One endpoint.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) endpoint: EndpointMetrics,
+    pub(crate) frontend: Option<(FrontendMetrics, Arc<str>)>,
+}
+
+impl MetricsLayer {
+    /// Measures all requests as one endpoint: `scope` itself if it is an endpoint's, else its
+    /// endpoint `unmatched`.
+    ///
+    /// # Errors
+    /// [`BuildError::Register`].
+    pub fn new(scope: &Scope) -> Result<Self, BuildError> {
+        Self::builder(scope).build()
+    }
+
+    /// Measures requests by their path, as endpoints below `scope`.
+    pub fn builder(scope: &Scope) -> MetricsLayerBuilder {
+        MetricsLayerBuilder { scope: scope.clone(), routes: Vec::new() }
+    }
+}
+
+impl MetricsLayerBuilder {
+    /// Requests to exactly `path` are the endpoint `name` (default: `unmatched`).
+    pub fn route(mut self, path: &str, name: &str) -> Self {
+        let choice = Choice::Endpoint { name: name.to_owned(), frontend: None };
+        self.routes.push((path.to_owned(), choice));
+        self
+    }
+
+    /// The same, and requests there count for `frontend` as well. Their handlers find a
+    /// [`RequestMetrics`](crate::RequestMetrics) in the request's extensions, to tell it the model.
+    pub fn frontend_route(mut self, path: &str, name: &str, frontend: &FrontendMetrics) -> Self {
+        let frontend = Some(frontend.clone());
+        let choice = Choice::Endpoint { name: name.to_owned(), frontend };
+        self.routes.push((path.to_owned(), choice));
+        self
+    }
+
+    /// Requests to exactly `path` are not measured at all (default: all are).
+    pub fn exclude(mut self, path: &str) -> Self {
+        self.routes.push((path.to_owned(), Choice::Excluded));
+        self
+    }
+
+    /// Registers every endpoint.
+    ///
+    /// # Errors
+    /// [`BuildError::RepeatedPath`], and [`BuildError::Register`] if a name is taken.
+    pub fn build(self) -> Result<MetricsLayer, BuildError> {
+        let mut by_path = HashMap::with_capacity(self.routes.len());
+        for (path, choice) in self.routes {
+            let place = match by_path.entry(path) {
+                Entry::Vacant(place) => place,
+                Entry::Occupied(taken) => {
+                    return Err(BuildError::RepeatedPath(taken.key().clone()));
+                }
+            };
+            place.insert(match choice {
+                Choice::Excluded => None,
+                Choice::Endpoint { name, frontend } => {
+                    let endpoint = register(&self.scope.endpoint(&name), &name)?;
+                    let frontend = frontend.map(|frontend| (frontend, name.into()));
+                    Some(Route { endpoint, frontend })
+                }
+            });
+        }
+        let unmatched = if self.scope.is_endpoint() {
+            self.scope.clone()
+        } else {
+            self.scope.endpoint(UNMATCHED)
+        };
+        let unmatched = Route { endpoint: register(&unmatched, UNMATCHED)?, frontend: None };
+        Ok(MetricsLayer(Arc::new(Routes { by_path, unmatched })))
+    }
+}
+
+impl Routes {
+    /// The endpoint of `path`; `None` if it is excluded.
+    pub(crate) fn find(&self, path: &str) -> Option<&Route> {
+        self.by_path.get(path).map_or(Some(&self.unmatched), Option::as_ref)
+    }
+}
+
+impl<S> Layer<S> for MetricsLayer {
+    type Service = MetricsService<S>;
+
+    fn layer(&self, inner: S) -> MetricsService<S> {
+        MetricsService::new(Arc::clone(&self.0), inner)
+    }
+}
+
+fn register(scope: &Scope, endpoint: &str) -> Result<EndpointMetrics, BuildError> {
+    EndpointMetrics::register(scope)
+        .map_err(|source| BuildError::Register { endpoint: endpoint.to_owned(), source })
+}

@@ -1,0 +1,46 @@
+//! A tower layer that measures requests to the end of their response bodies.
+//!
+//! Wrap any `tower::Service<http::Request<_>>` (an axum router, a tonic server, a hyper service) in
+//! [`MetricsLayer`], and each of its endpoints has counters, histograms and in-flight gauges, with
+//! time to first token and inter-token latency read from the response body itself. See
+//! [`EndpointMetrics`](dynamo_metrics::llm::EndpointMetrics) for what is measured.
+//!
+//! A request is in flight until its *body* ends, whatever ends it. Bodies are passed on untouched:
+//! what goes over the wire is what it would be without the layer.
+//!
+//! # Examples
+//! ```
+//! use dynamo_metrics::{encode, registry::Registry};
+//! use dynamo_metrics_tower::MetricsLayer;
+//! use http::{Request, Response};
+//! use http_body_util::{BodyExt, Full};
+//! use tower::{Layer, ServiceExt, service_fn};
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let registry = Registry::new();
+//! let layer = MetricsLayer::builder(&registry.namespace("prod").component("api"))
+//!     .route("/hello", "hello")
+//!     .build()
+//!     .unwrap();
+//! let service = layer.layer(service_fn(|_| async {
+//!     Ok::<_, std::convert::Infallible>(Response::new(Full::new(&b"hi"[..])))
+//! }));
+//!
+//! let request = Request::get("/hello").body(Full::new(&b""[..])).unwrap();
+//! let response = service.oneshot(request).await.unwrap();
+//! assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hi");
+//! assert!(encode::text(&registry).contains(
+//!     "dynamo_component_response_bytes_total{dynamo_component=\"api\",\
+//!      dynamo_endpoint=\"hello\",dynamo_namespace=\"prod\"} 2"
+//! ));
+//! # });
+//! ```
+
+mod layer;
+mod request;
+mod service;
+
+pub use dynamo_metrics::llm::{RequestMetrics, ResponseBody};
+pub use layer::{BuildError, MetricsLayer, MetricsLayerBuilder};
+pub use request::RequestBody;
+pub use service::{MetricsService, ResponseFuture};

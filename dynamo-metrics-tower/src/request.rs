@@ -1,0 +1,52 @@
+//! A request body that is counted as it is read.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Buf as _;
+use dynamo_metrics::metric::Counter;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+pin_project! {
+    /// The body of a measured request: the one that came in, with its bytes counted.
+    #[derive(Debug)]
+    pub struct RequestBody<B> {
+        bytes: Option<Counter>,
+        #[pin]
+        inner: B,
+    }
+}
+
+impl<B> RequestBody<B> {
+    pub(crate) fn new(inner: B, bytes: Option<Counter>) -> Self {
+        Self { bytes, inner }
+    }
+}
+
+impl<B: Body> Body for RequestBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        let frame = ready!(this.inner.poll_frame(cx));
+        if let (Some(Ok(frame)), Some(bytes)) = (&frame, this.bytes)
+            && let Some(data) = frame.data_ref()
+        {
+            bytes.inc_by(data.remaining() as u64);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,100 @@
+//! The service: a request is counted when it comes, and goes on to its body's end.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use dynamo_metrics::llm::{ResponseBody, ResponseState};
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::layer::Routes;
+use crate::request::RequestBody;
+
+/// A service whose requests are measured.
+#[derive(Debug, Clone)]
+pub struct MetricsService<S> {
+    routes: Arc<Routes>,
+    inner: S,
+}
+
+pin_project! {
+    /// The response of a [`MetricsService`].
+    #[derive(Debug)]
+    #[must_use = "a request whose future is dropped counts as cancelled"]
+    pub struct ResponseFuture<F> {
+        // Before the future, so that the request has its end when the future's own drop runs.
+        state: Option<ResponseState>,
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<S> MetricsService<S> {
+    pub(crate) fn new(routes: Arc<Routes>, inner: S) -> Self {
+        Self { routes, inner }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for MetricsService<S>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+    R: Body,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let Some(route) = self.routes.find(request.uri().path()) else {
+            let request = request.map(|body| RequestBody::new(body, None));
+            let state = Some(ResponseState::unmeasured());
+            return ResponseFuture { state, inner: self.inner.call(request) };
+        };
+        // Before the call of the inner service, so that what happens in there is covered.
+        let mut state = ResponseState::start(&route.endpoint, request.method());
+        if let Some((frontend, name)) = &route.frontend {
+            let told = frontend.request(name);
+            state = state.with_frontend(&told);
+            request.extensions_mut().insert(told);
+        }
+        let bytes = Some(route.endpoint.request_bytes().clone());
+        let request = request.map(|body| RequestBody::new(body, bytes));
+        let inner = {
+            let _serving = state.enter();
+            self.inner.call(request)
+        };
+        ResponseFuture { state: Some(state), inner }
+    }
+}
+
+impl<F, R, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: Body,
+{
+    type Output = Result<Response<ResponseBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = {
+            let _serving = this.state.as_ref().map(ResponseState::enter);
+            ready!(this.inner.poll(cx))
+        };
+        // A future that is polled after its end is measured no more.
+        let mut state = this.state.take().unwrap_or_else(ResponseState::unmeasured);
+        Poll::Ready(match result {
+            Ok(response) => Ok(ResponseBody::wrap(state, response)),
+            Err(error) => {
+                state.service_error();
+                Err(error)
+            }
+        })
+    }
+}

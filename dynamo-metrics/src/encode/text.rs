@@ -1,0 +1,198 @@
+//! The two text formats: Prometheus 0.0.4 and OpenMetrics 1.0.
+
+use super::number::{push_canonical, push_f64, push_i64, push_u64};
+use crate::metric::visit::{Family, Number, Series, Value, Visitor};
+use crate::metric::{HistogramSnapshot, MetricKind};
+
+/// A text format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// The Prometheus text format, version 0.0.4.
+    Text,
+    /// OpenMetrics, version 1.0.
+    OpenMetrics,
+}
+
+/// Writes what it visits as text.
+///
+/// # Examples
+/// ```
+/// use dynamo_metrics::encode::{Format, TextEncoder};
+/// use dynamo_metrics::registry::Registry;
+///
+/// let mut encoder = TextEncoder::new(Format::OpenMetrics);
+/// Registry::new().gather(&mut encoder);
+/// assert_eq!(encoder.finish(), "# EOF\n");
+/// ```
+#[derive(Debug)]
+pub struct TextEncoder {
+    format: Format,
+    page: String,
+    /// What starts each line of the family at hand: its name, and what may follow.
+    name: String,
+    kind: MetricKind,
+    /// The bounds whose text was written last, and that text: neighbours mostly share them.
+    bounds: Vec<f64>,
+    bounds_text: Vec<String>,
+}
+
+impl Format {
+    /// The media type of the format, as a scraper wants it to the letter.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+impl TextEncoder {
+    /// Starts an empty page.
+    #[must_use]
+    pub fn new(format: Format) -> Self {
+        Self {
+            format,
+            page: String::new(),
+            name: String::new(),
+            kind: MetricKind::Gauge,
+            bounds: Vec::new(),
+            bounds_text: Vec::new(),
+        }
+    }
+
+    /// Ends the page, and returns what was not taken yet.
+    #[must_use]
+    pub fn finish(mut self) -> String {
+        self.end();
+        self.page
+    }
+
+    /// How much of the page was written and not taken yet, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.page.len()
+    }
+
+    /// Takes what was written so far.
+    pub(crate) fn take(&mut self) -> String {
+        std::mem::take(&mut self.page)
+    }
+
+    /// Writes what ends a page.
+    pub(crate) fn end(&mut self) {
+        if self.format == Format::OpenMetrics {
+            self.page.push_str("# EOF\n");
+        }
+    }
+
+    fn describe(&mut self, keyword: &str, name: &str, text: &str) {
+        for piece in ["# ", keyword, " ", name, " "] {
+            self.page.push_str(piece);
+        }
+        for c in text.chars() {
+            match c {
+                '\\' => self.page.push_str("\\\\"),
+                '\n' => self.page.push_str("\\n"),
+                // Only OpenMetrics escapes quotes here; the older format rejects it.
+                '"' if self.format == Format::OpenMetrics => self.page.push_str("\\\""),
+                c => self.page.push(c),
+            }
+        }
+        self.page.push('\n');
+    }
+
+    fn sample(&mut self, suffix: &str, labels: &str, number: Number) {
+        self.page.push_str(&self.name);
+        self.page.push_str(suffix);
+        if !labels.is_empty() {
+            self.page.push('{');
+            self.page.push_str(labels);
+            self.page.push('}');
+        }
+        self.number(number);
+    }
+
+    fn number(&mut self, number: Number) {
+        self.page.push(' ');
+        match number {
+            Number::Unsigned(value) => push_u64(&mut self.page, value),
+            Number::Signed(value) => push_i64(&mut self.page, value),
+            Number::Float(value) => push_f64(&mut self.page, value),
+        }
+        self.page.push('\n');
+    }
+
+    fn histogram(&mut self, labels: &str, histogram: &HistogramSnapshot) {
+        self.render_bounds(histogram.bounds());
+        let mut below = 0;
+        for (i, count) in histogram.counts().iter().enumerate() {
+            below += count;
+            self.page.push_str(&self.name);
+            self.page.push_str("_bucket{");
+            self.page.push_str(labels);
+            if !labels.is_empty() {
+                self.page.push(',');
+            }
+            self.page.push_str("le=\"");
+            self.page.push_str(self.bounds_text.get(i).map_or("+Inf", String::as_str));
+            self.page.push_str("\"}");
+            self.number(below.into());
+        }
+        self.sample("_sum", labels, histogram.sum().into());
+        self.sample("_count", labels, below.into());
+    }
+
+    fn render_bounds(&mut self, bounds: &[f64]) {
+        if self.bounds == bounds {
+            return;
+        }
+        self.bounds = bounds.to_vec();
+        let push = match self.format {
+            Format::Text => push_f64,
+            Format::OpenMetrics => push_canonical,
+        };
+        let render = |bound: &f64| {
+            let mut text = String::new();
+            push(&mut text, *bound);
+            text
+        };
+        self.bounds_text = bounds.iter().map(render).collect();
+    }
+}
+
+impl Visitor for TextEncoder {
+    fn family(&mut self, family: &Family<'_>) {
+        self.kind = family.kind;
+        self.name = family.name.to_owned();
+        if self.format == Format::Text {
+            if !family.help.is_empty() {
+                self.describe("HELP", family.name, family.help);
+            }
+            self.describe("TYPE", family.name, family.kind.as_str());
+            return;
+        }
+        let (name, kind) = match (family.kind, family.name.strip_suffix("_total")) {
+            (MetricKind::Counter, Some(base)) => (base, "counter"),
+            // Without `_total` it is no counter here; another name would be another series.
+            (MetricKind::Counter, None) => (family.name, "unknown"),
+            (kind, _) => (family.name, kind.as_str()),
+        };
+        self.describe("TYPE", name, kind);
+        if let Some(unit) = family.unit {
+            self.describe("UNIT", name, unit.as_str());
+        }
+        if !family.help.is_empty() {
+            self.describe("HELP", name, family.help);
+        }
+    }
+
+    fn series(&mut self, series: &Series<'_>) {
+        match series.value {
+            Value::Counter(number) | Value::Gauge(number) => {
+                self.sample("", series.labels, *number);
+            }
+            Value::Histogram(histogram) => self.histogram(series.labels, histogram),
+        }
+    }
+}

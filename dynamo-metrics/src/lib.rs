@@ -1,0 +1,62 @@
+//! Metrics for services that stream, model servers above all: a lock-free tree of scopes, the
+//! sets that a model server needs, and an exporter that serves them to Prometheus.
+//!
+//! - [`registry`]: the tree. [`Registry`](registry::Registry) → namespace → component → endpoint;
+//!   each level adds its label, and metrics are registered where they belong.
+//! - [`metric`]: counters, gauges, histograms, and the shape in which a scrape sees them.
+//! - [`label`]: labels with bounded values, typed by derive.
+//! - [`llm`]: what is measured of endpoints and of inference frontends; stream readers.
+//! - [`encode`]: the Prometheus text format and OpenMetrics.
+//! - `exporter`: `/metrics`, `/health` and `/live` as a service, mounted or on its own.
+//! - [`instrumented_endpoint`]: the attribute that measures an `async fn`. For HTTP services there
+//!   is the layer of the crate `dynamo-metrics-tower`.
+//! - [`clock`]: the one door to time, which tests can move.
+//!
+//! # Examples
+//! ```
+//! use dynamo_metrics::{encode, instrumented_endpoint, registry::{Registry, Scope}};
+//!
+//! #[instrumented_endpoint(scope = backend)]
+//! async fn generate(backend: &Scope, prompt: &str) -> Result<usize, std::num::ParseIntError> {
+//!     prompt.parse()
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let registry = Registry::new();
+//! let backend = registry.namespace("prod").component("backend");
+//! generate(&backend, "17").await.unwrap();
+//!
+//! assert!(encode::text(&registry).contains(
+//!     "dynamo_component_requests_total{dynamo_component=\"backend\",\
+//!      dynamo_endpoint=\"generate\",dynamo_namespace=\"prod\"} 1"
+//! ));
+//! # });
+//! ```
+
+// Generated code names this crate from outside; it must find it from inside as well.
+extern crate self as dynamo_metrics;
+
+mod cell;
+pub mod clock;
+pub mod encode;
+#[cfg(feature = "exporter")]
+pub mod exporter;
+pub mod label;
+pub mod llm;
+pub mod metric;
+pub mod name;
+pub mod registry;
+mod sync;
+pub mod unit;
+
+pub use dynamo_metrics_macros::instrumented_endpoint;
+
+/// For the code that macros write. Anything here may change with them.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::label::{LabelSet, LabelValue};
+    pub use crate::llm::attribute::{
+        BodyEnd, ByResult, ByStatus, ByValue, Call, IsResult, IsValue, MaybeResponse, ResultEnd,
+        Rewrap, StatusEnd, Tag, ToBodyEnd, ValueEnd, fail, global, metered, start,
+    };
+}

@@ -1,0 +1,308 @@
+//! What the code that `#[instrumented_endpoint]` writes calls. No public API: it changes with the
+//! macro, and users reach it only through that.
+//!
+//! What a call's value is, and with it where the call ends, is found by its type, and not by what
+//! the type is called: each trait here is implemented behind one more reference than the next, so
+//! that the compiler tries them from the most special to the most general.
+
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+
+use futures_core::Stream;
+use http::Response;
+use http_body::Body;
+use papaya::{Equivalent, HashMap};
+
+use super::body::ResponseBody;
+pub use super::call::Call;
+use super::endpoint::EndpointMetrics;
+use super::items::Metered;
+use super::outcome::{End, Outcome};
+use super::response::ResponseState;
+use crate::registry::{Registry, Scope};
+
+/// The scope of an attribute that names none.
+#[must_use]
+pub fn global() -> &'static Scope {
+    Registry::global()
+}
+
+/// A call begins. An endpoint that cannot be registered is logged once, and not measured.
+#[must_use]
+pub fn start(scope: &Scope, name: &str, labels: &[(&str, &str)]) -> Call {
+    let Some(known) = scope.slot::<Known>() else { return Call::unmeasured() };
+    let wanted = Wanted { name, prefix: scope.prefix(), labels };
+    let endpoints = known.0.pin();
+    let endpoint = match endpoints.get(&wanted) {
+        Some(endpoint) => endpoint,
+        None => endpoints.get_or_insert_with(wanted.to_owned(), || register(scope, name, labels)),
+    };
+    endpoint.as_ref().map_or_else(Call::unmeasured, Call::start)
+}
+
+fn register(scope: &Scope, name: &str, labels: &[(&str, &str)]) -> Option<EndpointMetrics> {
+    let endpoint = if scope.is_endpoint() { scope.clone() } else { scope.endpoint(name) };
+    match EndpointMetrics::register_with(&endpoint, labels) {
+        Ok(metrics) => Some(metrics),
+        Err(error) => {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(endpoint = name, error, "an endpoint cannot be measured");
+            None
+        }
+    }
+}
+
+/// The call failed.
+pub fn fail(mut call: Call) {
+    call.end(End { outcome: Outcome::ServerError, in_body: false, status: None });
+}
+
+/// The call goes on as `stream`.
+pub fn metered<S, F>(call: Call, stream: S, is_error: F) -> Metered<S, F>
+where
+    S: Stream,
+    F: Fn(&S::Item) -> bool,
+{
+    Metered::new(call, stream, is_error)
+}
+
+/// The type of a value, without the value.
+pub struct Tag<T>(PhantomData<fn(T)>);
+
+impl<T> Tag<T> {
+    #[must_use]
+    pub fn of(_: &T) -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// A body type that can hold a measured body of its own type.
+pub trait Rewrap: Body + Sized {
+    fn rewrap(measured: ResponseBody<Self>) -> Self;
+}
+
+/// The call ends with the body of the response.
+pub struct BodyEnd;
+/// The call ends with the response, and its status says how.
+pub struct StatusEnd;
+/// The call ends with the result, and its variant says how.
+pub struct ResultEnd;
+/// The call ends with the value.
+pub struct ValueEnd;
+
+/// Responses whose body can be measured.
+pub trait ToBodyEnd {
+    fn kind(&self) -> BodyEnd {
+        BodyEnd
+    }
+}
+
+/// Other responses.
+pub trait ByStatus {
+    fn kind(&self) -> StatusEnd {
+        StatusEnd
+    }
+}
+
+/// Other results.
+pub trait ByResult {
+    fn kind(&self) -> ResultEnd {
+        ResultEnd
+    }
+}
+
+/// Other values.
+pub trait ByValue {
+    fn kind(&self) -> ValueEnd {
+        ValueEnd
+    }
+}
+
+impl<B: Rewrap> ToBodyEnd for &&&Tag<Response<B>> {}
+impl<B: Rewrap, E> ToBodyEnd for &&&Tag<Result<Response<B>, E>> {}
+impl<B> ByStatus for &&Tag<Response<B>> {}
+impl<B, E> ByStatus for &&Tag<Result<Response<B>, E>> {}
+impl<T, E> ByResult for &Tag<Result<T, E>> {}
+impl<T> ByValue for Tag<T> {}
+
+/// A response, or a result that may hold one.
+pub trait MaybeResponse: Sized {
+    type Body;
+
+    /// Replaces the response, if there is one; `Err` is handed to `failed`.
+    fn map(
+        self,
+        call: Call,
+        response: impl FnOnce(Call, Response<Self::Body>) -> Response<Self::Body>,
+    ) -> Self;
+}
+
+impl<B> MaybeResponse for Response<B> {
+    type Body = B;
+
+    fn map(self, call: Call, response: impl FnOnce(Call, Self) -> Self) -> Self {
+        response(call, self)
+    }
+}
+
+impl<B, E> MaybeResponse for Result<Response<B>, E> {
+    type Body = B;
+
+    fn map(
+        self,
+        call: Call,
+        response: impl FnOnce(Call, Response<B>) -> Response<B>,
+    ) -> Self {
+        match self {
+            Ok(value) => Ok(response(call, value)),
+            Err(error) => {
+                fail(call);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl BodyEnd {
+    pub fn finish<V: MaybeResponse<Body: Rewrap>>(self, call: Call, value: V) -> V {
+        value.map(call, |call, response| {
+            let state = ResponseState::from_call(call);
+            ResponseBody::wrap(state, response).map(Rewrap::rewrap)
+        })
+    }
+}
+
+impl StatusEnd {
+    pub fn finish<V: MaybeResponse>(self, call: Call, value: V) -> V {
+        value.map(call, |mut call, response| {
+            let status = response.status();
+            let outcome = Outcome::of_status(status);
+            call.end(End { outcome, in_body: false, status: Some(status) });
+            response
+        })
+    }
+}
+
+impl ResultEnd {
+    pub fn finish<T, E>(self, mut call: Call, value: Result<T, E>) -> Result<T, E> {
+        let outcome = if value.is_ok() { Outcome::Success } else { Outcome::ServerError };
+        call.end(End { outcome, in_body: false, status: None });
+        value
+    }
+}
+
+impl ValueEnd {
+    pub fn finish<T>(self, mut call: Call, value: T) -> T {
+        call.end(End { outcome: Outcome::Success, in_body: false, status: None });
+        value
+    }
+}
+
+/// Items that may be errors.
+pub trait IsResult<T> {
+    fn is_error(&self, item: &T) -> bool;
+}
+
+/// Items that are never errors.
+pub trait IsValue<T> {
+    fn is_error(&self, _: &T) -> bool {
+        false
+    }
+}
+
+impl<T, E> IsResult<Result<T, E>> for &Tag<Result<T, E>> {
+    fn is_error(&self, item: &Result<T, E>) -> bool {
+        item.is_err()
+    }
+}
+
+impl<T> IsValue<T> for Tag<T> {}
+
+#[cfg(feature = "axum")]
+impl Rewrap for axum_core::body::Body {
+    fn rewrap(measured: ResponseBody<Self>) -> Self {
+        Self::new(measured)
+    }
+}
+
+impl<D, E> Rewrap for http_body_util::combinators::BoxBody<D, E>
+where
+    D: bytes::Buf + Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
+    fn rewrap(measured: ResponseBody<Self>) -> Self {
+        Self::new(measured)
+    }
+}
+
+impl<D, E> Rewrap for http_body_util::combinators::UnsyncBoxBody<D, E>
+where
+    D: bytes::Buf + Send + 'static,
+    E: Send + 'static,
+{
+    fn rewrap(measured: ResponseBody<Self>) -> Self {
+        Self::new(measured)
+    }
+}
+
+/// The endpoints that attributes use at one node of the tree; `None` for one that cannot be
+/// registered.
+#[derive(Debug, Default)]
+struct Known(HashMap<OwnedWanted, Option<EndpointMetrics>>);
+
+/// What an attribute asks of a scope, as it comes.
+struct Wanted<'a> {
+    name: &'a str,
+    prefix: Option<&'a str>,
+    labels: &'a [(&'a str, &'a str)],
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct OwnedWanted {
+    name: Box<str>,
+    prefix: Option<Box<str>>,
+    labels: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Wanted<'_> {
+    fn to_owned(&self) -> OwnedWanted {
+        OwnedWanted {
+            name: self.name.into(),
+            prefix: self.prefix.map(Into::into),
+            labels: self.labels.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
+        }
+    }
+}
+
+/// Both forms of a name hash as this does.
+fn hash<'a, H: Hasher>(
+    state: &mut H,
+    name: &str,
+    prefix: Option<&str>,
+    labels: impl Iterator<Item = (&'a str, &'a str)>,
+) {
+    (name, prefix).hash(state);
+    labels.for_each(|label| label.hash(state));
+}
+
+impl Hash for Wanted<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash(state, self.name, self.prefix, self.labels.iter().copied());
+    }
+}
+
+impl Hash for OwnedWanted {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let labels = self.labels.iter().map(|(name, value)| (&**name, &**value));
+        hash(state, &self.name, self.prefix.as_deref(), labels);
+    }
+}
+
+impl Equivalent<OwnedWanted> for Wanted<'_> {
+    fn equivalent(&self, key: &OwnedWanted) -> bool {
+        let labels = key.labels.iter().map(|(name, value)| (&**name, &**value));
+        self.name == &*key.name
+            && self.prefix == key.prefix.as_deref()
+            && self.labels.iter().copied().eq(labels)
+    }
+}

@@ -1,0 +1,69 @@
+//! A body that is measured as it passes, and otherwise the body it wraps.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::response::ResponseState;
+
+pin_project! {
+    /// The body of a measured response.
+    ///
+    /// Frames, `size_hint` and `is_end_stream` are those of the body within, untouched, so that
+    /// what goes over the wire is what it would be without.
+    #[derive(Debug)]
+    pub struct ResponseBody<B> {
+        // Before the body, so that the request has its end when the body's own drop runs.
+        state: ResponseState,
+        #[pin]
+        inner: B,
+    }
+}
+
+impl<B: Body> ResponseBody<B> {
+    /// Measures `response` by `state`, which learns the head here and the rest as it passes.
+    pub fn wrap(mut state: ResponseState, response: http::Response<B>) -> http::Response<Self> {
+        let (head, inner) = response.into_parts();
+        state.head(&head, inner.is_end_stream(), inner.size_hint().exact());
+        http::Response::from_parts(head, Self { state, inner })
+    }
+}
+
+impl<B: Body> Body for ResponseBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let mut this = self.project();
+        let polled = {
+            let _serving = this.state.enter();
+            this.inner.as_mut().poll_frame(cx)
+        };
+        let frame = ready!(polled);
+        let state = this.state;
+        match &frame {
+            None => state.complete(),
+            Some(Err(_)) => state.body_error(),
+            Some(Ok(frame)) => match (frame.data_ref(), frame.trailers_ref()) {
+                (Some(data), _) => state.data(data, this.inner.is_end_stream()),
+                (None, Some(trailers)) => state.trailers(trailers),
+                // A kind of frame that is not invented yet.
+                (None, None) => {}
+            },
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

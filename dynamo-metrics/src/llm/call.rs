@@ -1,0 +1,160 @@
+//! One run of an endpoint: counted at its start, in flight until its end, ended exactly once.
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+
+use super::endpoint::EndpointMetrics;
+use super::outcome::{End, Outcome};
+use super::tokens::Beat;
+use crate::clock::{self, Instant};
+
+thread_local! {
+    /// The endpoints whose requests a layer is polling on this thread, outermost first.
+    static COUNTED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One run of an endpoint. Dropped without an end, it counts as cancelled, or as a panic if the
+/// thread is panicking.
+#[derive(Debug)]
+pub struct Call {
+    start: Instant,
+    /// `None` once it has ended, or if somebody around it counts it already.
+    endpoint: Option<EndpointMetrics>,
+}
+
+/// While it lives, calls of an endpoint on this thread are parts of one that is counted already.
+#[derive(Debug)]
+#[must_use = "the mark is taken back when this is dropped"]
+pub struct Serving {
+    marked: bool,
+    /// The mark belongs to the thread that it was made on.
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Call {
+    /// Counts a run of `endpoint`, unless it is a part of one that a layer counts.
+    pub(crate) fn start(endpoint: &EndpointMetrics) -> Self {
+        let id = endpoint.id();
+        // Past the end of the thread's life there is no layer around either.
+        let counted = COUNTED.try_with(|counted| counted.borrow().contains(&id)).unwrap_or(false);
+        let endpoint = (!counted).then(|| endpoint.clone());
+        if let Some(endpoint) = &endpoint {
+            endpoint.start();
+        }
+        Self { start: clock::now(), endpoint }
+    }
+
+    /// A call that nobody counts.
+    pub(crate) fn unmeasured() -> Self {
+        Self { start: clock::now(), endpoint: None }
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.start
+    }
+
+    /// The endpoint, until the end.
+    pub(crate) fn endpoint(&self) -> Option<&EndpointMetrics> {
+        self.endpoint.as_ref()
+    }
+
+    /// Marks the current thread, until the guard is dropped, as being within this call.
+    pub(crate) fn serving(&self) -> Serving {
+        let marked = self.endpoint.as_ref().is_some_and(|endpoint| {
+            COUNTED.try_with(|counted| counted.borrow_mut().push(endpoint.id())).is_ok()
+        });
+        Serving { marked, _not_send: PhantomData }
+    }
+
+    pub(crate) fn beat(&self, beat: Beat) {
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.beat(beat);
+        }
+    }
+
+    pub(crate) fn output_tokens(&self, tokens: u64) {
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.output_tokens(tokens);
+        }
+    }
+
+    /// Ends the call; the first end counts.
+    pub(crate) fn end(&mut self, end: End) {
+        if let Some(endpoint) = self.endpoint.take() {
+            endpoint.end(end, self.start.elapsed());
+        }
+    }
+
+    /// What a drop without an end is.
+    pub(crate) fn outcome_of_drop() -> Outcome {
+        if std::thread::panicking() { Outcome::Panic } else { Outcome::Cancelled }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.end(End { outcome: Self::outcome_of_drop(), in_body: false, status: None });
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if self.marked {
+            let _ = COUNTED.try_with(|counted| counted.borrow_mut().pop());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Registry;
+
+    fn endpoint() -> EndpointMetrics {
+        EndpointMetrics::register(&Registry::new().endpoint("e")).unwrap()
+    }
+
+    const SUCCESS: End = End { outcome: Outcome::Success, in_body: false, status: None };
+
+    #[test]
+    fn a_call_ends_once() {
+        let endpoint = endpoint();
+        let mut call = Call::start(&endpoint);
+        assert_eq!(endpoint.in_flight(), 1);
+        call.end(SUCCESS);
+        call.end(End { outcome: Outcome::Panic, ..SUCCESS });
+        drop(call);
+        assert_eq!(endpoint.in_flight(), 0);
+        assert_eq!(endpoint.ended(Outcome::Success), 1);
+        assert_eq!(endpoint.ended(Outcome::Panic), 0);
+    }
+
+    #[test]
+    fn a_call_that_is_dropped_was_cancelled_or_panicked() {
+        let endpoint = endpoint();
+        drop(Call::start(&endpoint));
+        let panicked = std::panic::catch_unwind(|| {
+            let _call = Call::start(&endpoint);
+            panic!("as it is meant to");
+        });
+        assert!(panicked.is_err());
+        assert_eq!(endpoint.ended(Outcome::Cancelled), 1);
+        assert_eq!(endpoint.ended(Outcome::Panic), 1);
+        assert_eq!(endpoint.in_flight(), 0);
+    }
+
+    #[test]
+    fn a_call_within_a_counted_one_is_not_counted_again() {
+        let (outer, other) = (endpoint(), endpoint());
+        let call = Call::start(&outer);
+        {
+            let _serving = call.serving();
+            drop(Call::start(&outer));
+            drop(Call::start(&other));
+        }
+        assert_eq!(outer.ended(Outcome::Cancelled), 0);
+        assert_eq!(other.ended(Outcome::Cancelled), 1);
+        drop(Call::start(&outer));
+        assert_eq!(outer.ended(Outcome::Cancelled), 1);
+    }
+}

@@ -1,0 +1,259 @@
+//! What is measured of an endpoint: the one set that the layer and the attribute both feed.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::outcome::{End, ErrorType, Outcome};
+use super::tokens::{self, Beat};
+use crate::label::LabelSet;
+use crate::metric::{Counter, FloatGauge, Histogram, UpDownCounter};
+use crate::registry::{Family, RegisterError, Scope};
+use crate::unit::Unit;
+use crate::clock;
+
+/// The prefix where the scope has none of its own.
+pub(super) const PREFIX: &str = "dynamo_component";
+
+/// Bounds of Dynamo's work handler, in seconds.
+const DURATION_BOUNDS: [f64; 17] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0,
+    600.0,
+];
+
+/// What is measured of one endpoint, under the names of Dynamo's work handler.
+///
+/// | metric (`dynamo_component_` ..) | what it says |
+/// |---|---|
+/// | `requests_started_total` | requests that came in |
+/// | `requests_total` | requests that ended, whatever way |
+/// | `request_outcomes_total{outcome}` | the same, by [`Outcome`] |
+/// | `cancellation_total` | requests whose client left before the end |
+/// | `errors_total{error_type}` | requests that failed, by [`ErrorType`] |
+/// | `inflight_requests` | requests between their start and the end of their answer; also as `concurrent_requests` |
+/// | `request_duration_seconds` | that time, for every outcome |
+/// | `request_bytes_total`, `response_bytes_total` | bytes of bodies, as they pass |
+/// | `time_to_first_token_seconds` | from the start to the first content event; streams only |
+/// | `inter_token_latency_seconds` | between tokens; streams only |
+/// | `output_tokens_total` | tokens generated; streams only |
+///
+/// The metrics of streams appear with the first stream.
+#[derive(Debug, Clone)]
+pub struct EndpointMetrics(Arc<Metrics>);
+
+#[derive(Debug)]
+struct Metrics {
+    started: Counter,
+    requests: Counter,
+    outcomes: [Counter; Outcome::ALL.len()],
+    errors: [Counter; ErrorType::ALL.len()],
+    cancellations: Counter,
+    in_flight: UpDownCounter,
+    duration: Histogram,
+    request_bytes: Counter,
+    response_bytes: Counter,
+    stream_families: StreamFamilies,
+    stream: OnceLock<StreamMetrics>,
+}
+
+/// Registered with the rest, so that a conflict shows at once; made when the first stream comes.
+#[derive(Debug)]
+struct StreamFamilies {
+    time_to_first_token: Family<NoLabels, Histogram>,
+    inter_token_latency: Family<NoLabels, Histogram>,
+    output_tokens: Family<NoLabels, Counter>,
+}
+
+#[derive(Debug)]
+struct StreamMetrics {
+    time_to_first_token: Histogram,
+    inter_token_latency: Histogram,
+    output_tokens: Counter,
+}
+
+#[derive(LabelSet)]
+struct NoLabels {}
+
+#[derive(LabelSet)]
+struct ByOutcome {
+    outcome: Outcome,
+}
+
+#[derive(LabelSet)]
+struct ByErrorType {
+    error_type: ErrorType,
+}
+
+impl EndpointMetrics {
+    /// Registers the set in `scope`, mostly an endpoint's.
+    ///
+    /// # Errors
+    /// [`RegisterError::Conflict`] and its like, if one of the names is taken by something else.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::{llm::EndpointMetrics, registry::Registry};
+    ///
+    /// let registry = Registry::new();
+    /// let scope = registry.namespace("prod").component("backend").endpoint("generate");
+    /// let generate = EndpointMetrics::register(&scope)?;
+    /// assert_eq!(generate.in_flight(), 0);
+    /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+    /// ```
+    pub fn register(scope: &Scope) -> Result<Self, RegisterError> {
+        Self::register_with(scope, &[])
+    }
+
+    /// The same, with labels that tell a part of the endpoint's requests from the rest.
+    pub(crate) fn register_with(
+        scope: &Scope,
+        labels: &[(&str, &str)],
+    ) -> Result<Self, RegisterError> {
+        let scope = scope.or_prefix(PREFIX);
+        let counter = |name, help| {
+            let builder = scope.counter(name, help);
+            labels.iter().fold(builder, |builder, (name, value)| builder.label(name, value))
+        };
+        let seconds = |name, help| {
+            let builder = scope.histogram(name, help).unit(Unit::Seconds);
+            labels.iter().fold(builder, |builder, (name, value)| builder.label(name, value))
+        };
+        let in_flight = scope
+            .up_down_counter(
+                "inflight_requests",
+                "Requests between their start and the end of their answer.",
+            )
+            .alias("concurrent_requests");
+        let in_flight =
+            labels.iter().fold(in_flight, |builder, (name, value)| builder.label(name, value));
+        let outcomes: Family<ByOutcome, Counter> =
+            counter("request_outcomes_total", "Requests that ended, by how they did.").family()?;
+        let errors: Family<ByErrorType, Counter> =
+            counter("errors_total", "Requests that failed, by what went wrong.").family()?;
+        Ok(Self(Arc::new(Metrics {
+            started: counter("requests_started_total", "Requests that came in.").register()?,
+            requests: counter("requests_total", "Requests that ended, whatever way.").register()?,
+            outcomes: Outcome::ALL.map(|outcome| outcomes.with(&ByOutcome { outcome })),
+            errors: ErrorType::ALL.map(|error_type| errors.with(&ByErrorType { error_type })),
+            cancellations: counter(
+                "cancellation_total",
+                "Requests whose client left before the end.",
+            )
+            .register()?,
+            in_flight: in_flight.register()?,
+            duration: seconds(
+                "request_duration_seconds",
+                "Time from the start of a request to the end of its answer.",
+            )
+            .buckets(DURATION_BOUNDS)
+            .register()?,
+            request_bytes: counter("request_bytes_total", "Bytes of request bodies read.")
+                .unit(Unit::Bytes)
+                .register()?,
+            response_bytes: counter("response_bytes_total", "Bytes of response bodies sent.")
+                .unit(Unit::Bytes)
+                .register()?,
+            stream_families: StreamFamilies {
+                time_to_first_token: seconds(
+                    "time_to_first_token_seconds",
+                    "Time from the start of a request to its first token.",
+                )
+                .buckets(&tokens::ttft_buckets()?)
+                .family()?,
+                inter_token_latency: seconds(
+                    "inter_token_latency_seconds",
+                    "Time between two tokens of one answer.",
+                )
+                .buckets(&tokens::itl_buckets()?)
+                .family()?,
+                output_tokens: counter("output_tokens_total", "Tokens generated.")
+                    .unit(Unit::Tokens)
+                    .family()?,
+            },
+            stream: OnceLock::new(),
+        })))
+    }
+
+    /// Requests that are being answered now.
+    #[must_use]
+    pub fn in_flight(&self) -> i64 {
+        self.0.in_flight.get()
+    }
+
+    /// Requests that ended with `outcome`.
+    #[must_use]
+    pub fn ended(&self, outcome: Outcome) -> u64 {
+        self.0.outcomes[outcome as usize].get()
+    }
+
+    /// Counts what is read from request bodies.
+    #[must_use]
+    pub fn request_bytes(&self) -> &Counter {
+        &self.0.request_bytes
+    }
+
+    pub(super) fn response_bytes(&self) -> &Counter {
+        &self.0.response_bytes
+    }
+
+    /// Whether both record to the same series.
+    pub(super) fn id(&self) -> usize {
+        self.0.in_flight.id()
+    }
+
+    pub(super) fn start(&self) {
+        self.0.started.inc();
+        self.0.in_flight.inc();
+    }
+
+    pub(super) fn end(&self, end: End, duration: Duration) {
+        self.0.requests.inc();
+        self.0.outcomes[end.outcome as usize].inc();
+        if end.outcome == Outcome::Cancelled {
+            self.0.cancellations.inc();
+        }
+        if let Some(error) = ErrorType::of(end) {
+            self.0.errors[error as usize].inc();
+        }
+        self.0.duration.observe_duration(duration);
+        self.0.in_flight.dec();
+    }
+
+    pub(super) fn beat(&self, beat: Beat) {
+        let stream = self.stream();
+        beat.observe(&stream.time_to_first_token, &stream.inter_token_latency);
+    }
+
+    pub(super) fn output_tokens(&self, tokens: u64) {
+        self.stream().output_tokens.inc_by(tokens);
+    }
+
+    /// The metrics of streams, made when they are first asked for.
+    fn stream(&self) -> &StreamMetrics {
+        self.0.stream.get_or_init(|| {
+            let families = &self.0.stream_families;
+            StreamMetrics {
+                time_to_first_token: families.time_to_first_token.with(&NoLabels {}),
+                inter_token_latency: families.inter_token_latency.with(&NoLabels {}),
+                output_tokens: families.output_tokens.with(&NoLabels {}),
+            }
+        })
+    }
+}
+
+/// Registers `dynamo_component_uptime_seconds` in `scope`: time since this call.
+///
+/// # Unit
+/// Seconds, refreshed at each gather.
+///
+/// # Errors
+/// [`RegisterError::Conflict`], if the name is taken by something else.
+pub fn register_uptime(scope: &Scope) -> Result<(), RegisterError> {
+    let start = clock::now();
+    let uptime: FloatGauge = scope
+        .or_prefix(PREFIX)
+        .float_gauge("uptime_seconds", "Time since the component started.")
+        .unit(Unit::Seconds)
+        .register()?;
+    scope.add_update_callback(move || uptime.set(start.elapsed().as_secs_f64()));
+    Ok(())
+}

@@ -1,0 +1,312 @@
+//! The rules by which an HTTP answer ends.
+//!
+//! A server stops polling a body in more ways than at its `None`: after the last byte of a declared
+//! length, at once if there is nothing to send, or because the client is gone. The first of these
+//! that is seen ends the request; a drop without any of them is read by what came before.
+
+use bytes::Buf;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Method, StatusCode, response};
+
+use super::call::{Call, Serving};
+use super::endpoint::EndpointMetrics;
+use super::frontend::{FrontendCall, RequestMetrics};
+use super::outcome::{End, Outcome};
+use super::stream::{Seen, StreamReader, is_event_stream, is_grpc, reader_for};
+use super::tokens::TokenClock;
+use crate::clock;
+
+/// Slices of a frame that are looked at; what is cut finer is passed on unread.
+const MOST_SLICES: usize = 16;
+
+/// One HTTP request, from the call of the service to the end of the answer's body.
+///
+/// It ends exactly once. Dropped before that, it ends as what the rules make of it: a panic if the
+/// thread is panicking, complete if all of a declared length or the stream's terminal marker has
+/// passed, cancelled otherwise.
+#[derive(Debug)]
+pub struct ResponseState {
+    call: Call,
+    frontend: Option<FrontendCall>,
+    /// HEAD and CONNECT change what a body is.
+    method: MethodKind,
+    head: Option<Head>,
+    /// Body bytes that were passed on.
+    bytes: u64,
+    stream: Option<Stream>,
+    ended: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MethodKind {
+    Head,
+    Connect,
+    Other,
+}
+
+#[derive(Debug)]
+struct Head {
+    status: StatusCode,
+    /// What a complete answer is, by its head.
+    outcome: Outcome,
+    /// The outcome is in `grpc-status`, which mostly comes in the trailers.
+    grpc_open: bool,
+    /// There will be no body, whatever the headers say.
+    no_body: bool,
+    /// Bytes that the body has, if it was declared.
+    expected: Option<u64>,
+}
+
+/// A body that is read for its tokens.
+struct Stream {
+    reader: Box<dyn StreamReader>,
+    seen: Seen,
+    clock: TokenClock,
+}
+
+impl ResponseState {
+    /// A request came in.
+    #[must_use]
+    pub fn start(endpoint: &EndpointMetrics, method: &Method) -> Self {
+        let mut state = Self::from_call(Call::start(endpoint));
+        state.method = match *method {
+            Method::HEAD => MethodKind::Head,
+            Method::CONNECT => MethodKind::Connect,
+            _ => MethodKind::Other,
+        };
+        state
+    }
+
+    /// The request is one of a frontend's, which its handler tells more of through `request`.
+    #[must_use]
+    pub fn with_frontend(mut self, request: &RequestMetrics) -> Self {
+        self.frontend = Some(FrontendCall::start(request));
+        self
+    }
+
+    /// A request that nobody measures.
+    #[must_use]
+    pub fn unmeasured() -> Self {
+        Self::from_call(Call::unmeasured())
+    }
+
+    /// A call that goes on as an answer.
+    pub(crate) fn from_call(call: Call) -> Self {
+        Self {
+            call,
+            frontend: None,
+            method: MethodKind::Other,
+            head: None,
+            bytes: 0,
+            stream: None,
+            ended: false,
+        }
+    }
+
+    /// Marks the current thread, until the guard is dropped, as serving this request, so that an
+    /// annotated function within does not count it again.
+    pub fn enter(&self) -> Serving {
+        self.call.serving()
+    }
+
+    /// The service answered with an error instead of a response.
+    pub fn service_error(&mut self) {
+        self.end(Outcome::ServerError);
+    }
+
+    /// The head of the response is ready. `ended` and `length` are what its body says of itself
+    /// (`is_end_stream`, and the exact `size_hint` if it has one).
+    pub fn head(&mut self, head: &response::Parts, ended: bool, length: Option<u64>) {
+        let status = head.status;
+        // This rule comes before any look at Content-Length, which may be there all the same.
+        let no_body = self.method == MethodKind::Head
+            || status.is_informational()
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            || (self.method == MethodKind::Connect && status.is_success());
+        let mut outcome = Outcome::of_status(status);
+        let mut grpc_open = false;
+        if outcome == Outcome::Success && is_grpc(&head.headers) {
+            match grpc_status(&head.headers) {
+                Some(of_trailers_only) => outcome = of_trailers_only,
+                None => grpc_open = !no_body,
+            }
+        }
+        self.head = Some(Head {
+            status,
+            outcome,
+            grpc_open,
+            no_body,
+            expected: declared_length(&head.headers).or(length),
+        });
+        if is_event_stream(&head.headers)
+            && let Some(frontend) = &self.frontend
+        {
+            frontend.streams();
+        }
+        if no_body || ended {
+            return self.complete();
+        }
+        self.stream = reader_for(&head.headers).map(|reader| Stream {
+            reader,
+            seen: Seen::default(),
+            clock: TokenClock::new(self.call.started()),
+        });
+    }
+
+    /// The body gave `data`, and says whether that was all.
+    pub fn data(&mut self, data: &impl Buf, ended: bool) {
+        if self.ended {
+            return;
+        }
+        let length = data.remaining() as u64;
+        self.bytes += length;
+        if let Some(endpoint) = self.call.endpoint() {
+            endpoint.response_bytes().inc_by(length);
+        }
+        if let Some(stream) = &mut self.stream {
+            let before = stream.seen;
+            stream.read(data);
+            self.tokens_after(&before);
+        }
+        if ended {
+            self.complete();
+        }
+    }
+
+    /// The body gave trailers, which end it.
+    pub fn trailers(&mut self, trailers: &HeaderMap) {
+        if let (Some(head), Some(outcome)) = (&mut self.head, grpc_status(trailers))
+            && head.grpc_open
+        {
+            head.outcome = outcome;
+            head.grpc_open = false;
+        }
+        self.complete();
+    }
+
+    /// The body failed.
+    pub fn body_error(&mut self) {
+        self.end(Outcome::ServerError);
+    }
+
+    /// The body gave all that it has.
+    pub fn complete(&mut self) {
+        if self.ended {
+            return;
+        }
+        if let Some(stream) = &mut self.stream {
+            let before = stream.seen;
+            stream.reader.end(&mut stream.seen);
+            self.tokens_after(&before);
+        }
+        let outcome = match (&self.head, &self.stream) {
+            (_, Some(stream)) if stream.seen.failed => Outcome::ServerError,
+            (_, Some(stream)) if stream.seen.needs_marker && !stream.seen.complete => {
+                Outcome::Incomplete
+            }
+            (Some(head), _) if head.grpc_open => Outcome::Incomplete,
+            (Some(head), _) => head.outcome,
+            (None, _) => Outcome::Success,
+        };
+        self.end(outcome);
+    }
+
+    /// Records what the stream's reader saw since `before`.
+    fn tokens_after(&mut self, before: &Seen) {
+        let Some(stream) = &mut self.stream else { return };
+        let tokens = stream.seen.tokens.saturating_sub(before.tokens);
+        if tokens == 0 {
+            return;
+        }
+        let beat = stream.clock.beat(clock::now(), tokens);
+        self.call.beat(beat);
+        self.call.output_tokens(tokens);
+        if let Some(frontend) = &self.frontend {
+            frontend.beat(beat);
+            frontend.output_tokens(tokens);
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let end = End {
+            outcome,
+            in_body: self.head.is_some() && outcome != self.head_outcome(),
+            status: self.head.as_ref().map(|head| head.status),
+        };
+        if let Some(stream) = &self.stream {
+            self.usage(stream.seen);
+        }
+        if let Some(frontend) = &mut self.frontend {
+            frontend.end(end, self.call.started().elapsed());
+        }
+        self.call.end(end);
+    }
+
+    fn head_outcome(&self) -> Outcome {
+        self.head.as_ref().map_or(Outcome::Success, |head| head.outcome)
+    }
+
+    /// The stream's own account of its tokens, where it gave one.
+    fn usage(&self, seen: Seen) {
+        let Some(usage) = seen.usage else { return };
+        let uncounted = usage.output_tokens.saturating_sub(seen.tokens);
+        if uncounted > 0 {
+            self.call.output_tokens(uncounted);
+        }
+        if let Some(frontend) = &self.frontend {
+            frontend.usage(usage, uncounted);
+        }
+    }
+
+    /// What a drop says, going by what came before it.
+    fn outcome_of_drop(&self) -> Outcome {
+        let dropped = Call::outcome_of_drop();
+        let Some(head) = &self.head else { return dropped };
+        if dropped == Outcome::Panic {
+            return dropped;
+        }
+        if self.stream.as_ref().is_some_and(|stream| stream.seen.failed) {
+            return Outcome::ServerError;
+        }
+        // Servers drop a body of a declared length right after its last byte, and the sync OpenAI
+        // client closes the connection at the marker.
+        let all = head.no_body || head.expected == Some(self.bytes);
+        let marked = self.stream.as_ref().is_some_and(|stream| stream.seen.complete);
+        if (all && !head.grpc_open) || marked { head.outcome } else { dropped }
+    }
+}
+
+impl Drop for ResponseState {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end(self.outcome_of_drop());
+        }
+    }
+}
+
+impl Stream {
+    fn read(&mut self, data: &impl Buf) {
+        let mut slices = [std::io::IoSlice::new(&[]); MOST_SLICES];
+        let filled = data.chunks_vectored(&mut slices);
+        for slice in slices.iter().take(filled) {
+            self.reader.read(slice, &mut self.seen);
+        }
+    }
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream").field("seen", &self.seen).finish_non_exhaustive()
+    }
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
+
+fn grpc_status(headers: &HeaderMap) -> Option<Outcome> {
+    headers.get("grpc-status").map(|status| Outcome::of_grpc(status.as_bytes()))
+}

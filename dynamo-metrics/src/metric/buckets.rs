@@ -1,0 +1,199 @@
+//! Bucket bounds: checked once, when they are built.
+
+use std::sync::Arc;
+
+/// Most bounds that a histogram may have.
+const MOST: usize = 256;
+
+/// The upper bounds of a histogram's buckets, without the last one, which is always `+Inf`.
+///
+/// A sample falls into the first bucket whose bound is not below it.
+///
+/// # Examples
+/// ```
+/// use dynamo_metrics::metric::{Buckets, BucketsError};
+///
+/// let buckets = Buckets::new([0.1, 0.5, 2.5])?;
+/// assert_eq!(buckets.bounds(), [0.1, 0.5, 2.5]);
+/// assert!(matches!(Buckets::new([1.0, 1.0]), Err(BucketsError::Order { .. })));
+/// # Ok::<(), BucketsError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Buckets(Arc<[f64]>);
+
+/// Why bounds cannot be used.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BucketsError {
+    /// There is no bound at all.
+    #[error("no bucket bound")]
+    Empty,
+    /// There are more than 256 bounds.
+    #[error("{0} bucket bounds, more than 256")]
+    TooMany(usize),
+    /// A bound is infinite or not a number. (`+Inf` is always there, and is not given.)
+    #[error("bucket bound {0} is not finite")]
+    NotFinite(f64),
+    /// No scale leads from the first to the second: zero, negative, or in the wrong order.
+    #[error("no logarithmic scale leads from {min} to {max}")]
+    Scale {
+        /// Where the scale would start.
+        min: f64,
+        /// Where it would end.
+        max: f64,
+    },
+    /// A bound is not above the one before it.
+    #[error("bucket bound {after} does not lie above {before}")]
+    Order {
+        /// The bound before it.
+        before: f64,
+        /// The bound that should be greater.
+        after: f64,
+    },
+}
+
+impl Buckets {
+    /// Checks `bounds`.
+    ///
+    /// # Errors
+    /// One variant of [`BucketsError`] for each rule: at least one bound, at most 256, all finite,
+    /// each above the one before.
+    pub fn new(bounds: impl IntoIterator<Item = f64>) -> Result<Self, BucketsError> {
+        let bounds: Arc<[f64]> = bounds.into_iter().collect();
+        if bounds.is_empty() {
+            return Err(BucketsError::Empty);
+        }
+        if bounds.len() > MOST {
+            return Err(BucketsError::TooMany(bounds.len()));
+        }
+        if let Some(&bound) = bounds.iter().find(|bound| !bound.is_finite()) {
+            return Err(BucketsError::NotFinite(bound));
+        }
+        if let Some(pair) = bounds.windows(2).find(|pair| pair[0] >= pair[1]) {
+            return Err(BucketsError::Order { before: pair[0], after: pair[1] });
+        }
+        Ok(Self(bounds))
+    }
+
+    /// Bounds as Dynamo computes them: 0, then `count - 1` steps of equal ratio up to `max`, each
+    /// rounded to two significant figures, repeated ones left out.
+    ///
+    /// The step at `min` itself is replaced by the 0. The rounding is Dynamo's, bit for bit, since
+    /// a bound is a part of a series' identity.
+    ///
+    /// # Errors
+    /// [`BucketsError::Scale`] unless `0 < min < max`, both finite; else as [`new`](Self::new).
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::metric::Buckets;
+    ///
+    /// let buckets = Buckets::log(1.0, 512.0, 10)?;
+    /// assert_eq!(buckets.bounds(), [0.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 130.0, 260.0, 510.0]);
+    /// # Ok::<(), dynamo_metrics::metric::BucketsError>(())
+    /// ```
+    pub fn log(min: f64, max: f64, count: usize) -> Result<Self, BucketsError> {
+        if count > MOST {
+            return Err(BucketsError::TooMany(count));
+        }
+        if !(min > 0.0 && min < max && max.is_finite()) {
+            return Err(BucketsError::Scale { min, max });
+        }
+        let (low, high) = (min.ln(), max.ln());
+        let steps = count.saturating_sub(1) as f64;
+        let mut bounds: Vec<f64> = (0..count)
+            .map(|i| match i {
+                0 => 0.0,
+                i => two_figures((low + (high - low) * i as f64 / steps).exp()),
+            })
+            .collect();
+        // Neighbours that rounding made equal; compared as bits, since both come from one formula.
+        bounds.dedup_by_key(|bound| bound.to_bits());
+        Self::new(bounds)
+    }
+
+    /// The bounds, in increasing order.
+    #[must_use]
+    pub fn bounds(&self) -> &[f64] {
+        &self.0
+    }
+
+    /// Where `value` falls: the index of the first bound that is not below it, or the number of
+    /// bounds for the bucket up to `+Inf`.
+    #[inline]
+    pub(super) fn index(&self, value: f64) -> usize {
+        self.0.partition_point(|&bound| bound < value)
+    }
+}
+
+impl Default for Buckets {
+    /// Bounds for seconds, from a few milliseconds to ten: those of most Prometheus clients.
+    fn default() -> Self {
+        Self(Arc::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]))
+    }
+}
+
+impl<'a> IntoIterator for &'a Buckets {
+    type Item = f64;
+    type IntoIter = std::iter::Copied<std::slice::Iter<'a, f64>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter().copied()
+    }
+}
+
+fn two_figures(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let scale = 10_f64.powf(1.0 - value.abs().log10().floor());
+    (value * scale).round() / scale
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn bounds_are_checked() {
+        assert_eq!(Buckets::new([]), Err(BucketsError::Empty));
+        assert_eq!(Buckets::new((0..257).map(f64::from)), Err(BucketsError::TooMany(257)));
+        assert_eq!(
+            Buckets::new([1.0, f64::INFINITY]),
+            Err(BucketsError::NotFinite(f64::INFINITY))
+        );
+        assert!(matches!(Buckets::new([f64::NAN]), Err(BucketsError::NotFinite(_))));
+        assert_eq!(
+            Buckets::new([1.0, 3.0, 2.0]),
+            Err(BucketsError::Order { before: 3.0, after: 2.0 })
+        );
+    }
+
+    #[test]
+    fn a_scale_that_is_none_is_an_error() {
+        for (min, max, count) in [(1.0, 1.0, 5), (0.0, 1.0, 5), (-1.0, 1.0, 5), (5.0, 1.0, 5)] {
+            assert!(Buckets::log(min, max, count).is_err(), "{min} {max} {count}");
+        }
+        assert_eq!(Buckets::log(1.0, 2.0, 0), Err(BucketsError::Empty));
+        assert_eq!(Buckets::log(1.0, 2.0, usize::MAX), Err(BucketsError::TooMany(usize::MAX)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_sample_falls_between_its_bounds(
+            mut bounds in prop::collection::vec(-1e9..1e9, 1..40),
+            sample in prop::num::f64::NORMAL | prop::num::f64::ZERO | prop::num::f64::SUBNORMAL,
+        ) {
+            bounds.sort_by(f64::total_cmp);
+            bounds.dedup();
+            let buckets = Buckets::new(bounds.clone()).unwrap();
+            for value in bounds.iter().copied().chain([sample, f64::INFINITY, f64::NEG_INFINITY]) {
+                let index = buckets.index(value);
+                prop_assert!(bounds.get(index).is_none_or(|&upper| value <= upper));
+                prop_assert!(index == 0 || bounds[index - 1] < value);
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Counters: values that only go up, from zero at their creation.
+
+use std::sync::Arc;
+
+use crate::cell;
+
+/// A whole number that only goes up.
+///
+/// # Examples
+/// ```
+/// use dynamo_metrics::registry::Registry;
+///
+/// let registry = Registry::new();
+/// let served = registry.counter("tokens_served_total", "Tokens sent to clients.").register()?;
+/// served.inc();
+/// served.inc_by(41);
+/// assert_eq!(served.get(), 42);
+/// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Counter(Arc<cell::Count>);
+
+/// A number that only goes up, in steps that need not be whole (seconds of work, say).
+///
+/// Prefer [`Counter`] for what can be counted: it never loses precision.
+#[derive(Debug, Clone)]
+pub struct FloatCounter {
+    value: Arc<cell::Float>,
+    invalid: Counter,
+}
+
+impl Counter {
+    /// Adds one.
+    #[inline]
+    pub fn inc(&self) {
+        self.0.add(1);
+    }
+
+    /// Adds `n`. Past `u64::MAX` it wraps, which Prometheus reads as a reset.
+    #[inline]
+    pub fn inc_by(&self, n: u64) {
+        self.0.add(n);
+    }
+
+    /// The count so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+impl FloatCounter {
+    /// Adds `by`; what is negative, infinite or not a number is dropped and counted.
+    #[inline]
+    pub fn inc_by(&self, by: f64) {
+        if by.is_finite() && by >= 0.0 {
+            self.value.add(by);
+        } else {
+            self.invalid.inc();
+        }
+    }
+
+    /// The sum so far.
+    #[must_use]
+    pub fn get(&self) -> f64 {
+        self.value.get()
+    }
+
+    pub(super) fn new(invalid: &Counter) -> Self {
+        Self { value: Arc::default(), invalid: invalid.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_share_one_total() {
+        let counter = Counter::default();
+        counter.clone().inc();
+        counter.inc_by(2);
+        assert_eq!(counter.get(), 3);
+    }
+
+    #[test]
+    fn a_float_counter_never_goes_down() {
+        let invalid = Counter::default();
+        let counter = FloatCounter::new(&invalid);
+        for step in [1.5, -1.0, f64::NAN, f64::INFINITY, 0.25] {
+            counter.inc_by(step);
+        }
+        assert!((counter.get() - 1.75).abs() < f64::EPSILON);
+        assert_eq!(invalid.get(), 3);
+    }
+}

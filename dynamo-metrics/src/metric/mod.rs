@@ -1,0 +1,156 @@
+//! The metrics: handles that record, and the shape in which a scrape sees them.
+//!
+//! A handle is cheap to clone, and clones share one value. Recording takes no lock, allocates
+//! nothing, and cannot fail: a sample that makes no sense (NaN, a negative duration) is dropped and
+//! counted in `dynamo_metrics_invalid_samples_total`.
+
+mod buckets;
+mod counter;
+mod gauge;
+mod histogram;
+pub mod visit;
+
+use std::fmt;
+
+pub use buckets::{Buckets, BucketsError};
+pub use counter::{Counter, FloatCounter};
+pub use gauge::{FloatGauge, Gauge, InFlight, UpDownCounter};
+pub use histogram::{Histogram, HistogramSnapshot, Timer};
+
+use visit::Value;
+
+/// What a metric is, for those who read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MetricKind {
+    /// A value that only goes up, from zero at its creation.
+    Counter,
+    /// A value that goes up and down.
+    Gauge,
+    /// Samples counted in buckets.
+    Histogram,
+}
+
+/// A metric of any type, as the registry keeps it.
+#[derive(Debug, Clone)]
+pub(crate) enum AnyMetric {
+    Counter(Counter),
+    FloatCounter(FloatCounter),
+    Gauge(Gauge),
+    FloatGauge(FloatGauge),
+    UpDownCounter(UpDownCounter),
+    Histogram(Histogram),
+}
+
+/// What a metric is, for those who write it: kinds that look alike outside differ in their steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MetricType {
+    Counter,
+    FloatCounter,
+    Gauge,
+    FloatGauge,
+    UpDownCounter,
+    Histogram,
+}
+
+/// A metric type that a registry can make: [`Counter`], [`FloatCounter`], [`Gauge`],
+/// [`FloatGauge`], [`UpDownCounter`] or [`Histogram`].
+pub trait Metric: sealed::Sealed + Clone + fmt::Debug + Send + Sync + 'static {}
+
+/// What the registry must know of a metric, out of users' sight.
+pub(crate) mod sealed {
+    use super::{AnyMetric, MetricType};
+
+    pub trait Sealed: Sized {
+        #[expect(private_interfaces, reason = "the trait is sealed")]
+        const TYPE: MetricType;
+
+        /// The metric in `any`. A family holds metrics of one type, so another one is not met;
+        /// it would give a metric that nobody sees, as recording cannot fail.
+        #[expect(private_interfaces, reason = "the trait is sealed")]
+        fn from_any(any: &AnyMetric) -> Self;
+    }
+}
+
+impl MetricKind {
+    /// The kind as the text formats write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+impl fmt::Display for MetricKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl MetricType {
+    pub(crate) const fn kind(self) -> MetricKind {
+        match self {
+            Self::Counter | Self::FloatCounter => MetricKind::Counter,
+            Self::Gauge | Self::FloatGauge | Self::UpDownCounter => MetricKind::Gauge,
+            Self::Histogram => MetricKind::Histogram,
+        }
+    }
+}
+
+impl AnyMetric {
+    /// Makes a metric at zero; samples that make no sense are counted in `invalid`.
+    pub(crate) fn new(kind: MetricType, buckets: &Buckets, invalid: &Counter) -> Self {
+        match kind {
+            MetricType::Counter => Self::Counter(Counter::default()),
+            MetricType::FloatCounter => Self::FloatCounter(FloatCounter::new(invalid)),
+            MetricType::Gauge => Self::Gauge(Gauge::new()),
+            MetricType::FloatGauge => Self::FloatGauge(FloatGauge::new()),
+            MetricType::UpDownCounter => Self::UpDownCounter(UpDownCounter::new()),
+            MetricType::Histogram => Self::Histogram(Histogram::new(buckets, invalid)),
+        }
+    }
+
+    /// Reads the metric.
+    pub(crate) fn value(&self) -> Value {
+        match self {
+            Self::Counter(metric) => Value::Counter(metric.get().into()),
+            Self::FloatCounter(metric) => Value::Counter(metric.get().into()),
+            Self::Gauge(metric) => Value::Gauge(metric.get().into()),
+            Self::FloatGauge(metric) => Value::Gauge(metric.get().into()),
+            Self::UpDownCounter(metric) => Value::Gauge(metric.get().into()),
+            Self::Histogram(metric) => Value::Histogram(metric.snapshot()),
+        }
+    }
+}
+
+/// Ties a metric type to its place in [`AnyMetric`].
+macro_rules! metric {
+    ($($type:ident: $alone:expr,)*) => {$(
+        impl Metric for $type {}
+
+        impl sealed::Sealed for $type {
+            #[expect(private_interfaces, reason = "the trait is sealed")]
+            const TYPE: MetricType = MetricType::$type;
+
+            #[expect(private_interfaces, reason = "the trait is sealed")]
+            fn from_any(any: &AnyMetric) -> Self {
+                match any {
+                    AnyMetric::$type(metric) => metric.clone(),
+                    _ => $alone,
+                }
+            }
+        }
+    )*};
+}
+
+metric! {
+    Counter: Self::default(),
+    FloatCounter: Self::new(&Counter::default()),
+    Gauge: Self::new(),
+    FloatGauge: Self::new(),
+    UpDownCounter: Self::new(),
+    Histogram: Self::new(&Buckets::default(), &Counter::default()),
+}

@@ -1,0 +1,200 @@
+//! The index: every family of a registry, sorted by name, with the rules that keep names apart.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::error::RegisterError;
+use super::series::FamilyCore;
+use crate::metric::{MetricKind, MetricType};
+use crate::unit::Unit;
+
+/// Families sorted by the name that OpenMetrics gives them.
+pub(crate) type Families = Vec<Arc<FamilyCore>>;
+
+/// What is asked of a family.
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) name: &'a str,
+    pub(super) help: &'a str,
+    pub(super) unit: Option<Unit>,
+    pub(super) metric_type: MetricType,
+    pub(super) cap: u64,
+}
+
+/// A sorted list that is replaced whole: readers hold one and wait for nobody, and writers try
+/// again if another one was faster. Registering copies a pointer for each family, of which there
+/// are hundreds; their series, of which there are many more, are not in here.
+#[derive(Debug, Default)]
+pub(super) struct Index(ArcSwap<Families>);
+
+impl Index {
+    pub(super) fn load(&self) -> Arc<Families> {
+        self.0.load_full()
+    }
+
+    /// The family of this name, made if it is new.
+    ///
+    /// # Errors
+    /// [`RegisterError::Conflict`] and [`RegisterError::Clash`].
+    pub(super) fn family(&self, wanted: &Wanted<'_>) -> Result<Arc<FamilyCore>, RegisterError> {
+        let mut made: Option<Arc<FamilyCore>> = None;
+        loop {
+            let families = self.0.load_full();
+            let place = match find(&families, base(wanted.name, wanted.metric_type)) {
+                Ok(at) => return agree(&families[at], wanted),
+                Err(place) => place,
+            };
+            if let Some(other) = clash(&families, wanted) {
+                let (name, other) = (wanted.name.to_owned(), other.name.to_string());
+                return Err(RegisterError::Clash { name, other });
+            }
+            let family = made.get_or_insert_with(|| {
+                Arc::new(FamilyCore::new(
+                    wanted.name.into(),
+                    wanted.help.into(),
+                    wanted.unit,
+                    wanted.metric_type,
+                    wanted.cap,
+                ))
+            });
+            let mut longer = Families::with_capacity(families.len() + 1);
+            longer.extend_from_slice(&families[..place]);
+            longer.push(Arc::clone(family));
+            longer.extend_from_slice(&families[place..]);
+            let before = self.0.compare_and_swap(&families, Arc::new(longer));
+            if Arc::ptr_eq(&before, &families) {
+                return Ok(Arc::clone(family));
+            }
+        }
+    }
+}
+
+/// The name of a family in OpenMetrics: a counter's without `_total`.
+pub(crate) fn base(name: &str, metric_type: MetricType) -> &str {
+    match metric_type.kind() {
+        MetricKind::Counter => name.strip_suffix("_total").unwrap_or(name),
+        MetricKind::Gauge | MetricKind::Histogram => name,
+    }
+}
+
+fn find(families: &Families, name: &str) -> Result<usize, usize> {
+    families.binary_search_by(|family| base(&family.name, family.metric_type).cmp(name))
+}
+
+fn agree(family: &Arc<FamilyCore>, wanted: &Wanted<'_>) -> Result<Arc<FamilyCore>, RegisterError> {
+    if *family.name != *wanted.name {
+        let (name, other) = (wanted.name.to_owned(), family.name.to_string());
+        return Err(RegisterError::Clash { name, other });
+    }
+    if (family.metric_type, family.unit) != (wanted.metric_type, wanted.unit) {
+        let (name, registered) = (wanted.name.to_owned(), family.metric_type.kind());
+        return Err(RegisterError::Conflict { name, registered });
+    }
+    if *family.help != *wanted.help {
+        if family.health.help_conflicts.get() == 0 {
+            tracing::warn!(
+                family = &*family.name,
+                kept = &*family.help,
+                ignored = wanted.help,
+                "a metric was registered again with another help text"
+            );
+        }
+        family.health.help_conflicts.inc();
+    }
+    Ok(Arc::clone(family))
+}
+
+/// A family whose samples would be mixed up with those of `wanted`, under the rules of OpenMetrics.
+fn clash<'a>(families: &'a Families, wanted: &Wanted<'_>) -> Option<&'a Arc<FamilyCore>> {
+    let name = base(wanted.name, wanted.metric_type);
+    let under = suffixes(wanted.metric_type.kind()).iter().find_map(|suffix| {
+        // A name that is one of our samples' names.
+        let at = find(families, &format!("{name}{suffix}")).ok()?;
+        Some(&families[at])
+    });
+    let over = || {
+        ["_bucket", "_count", "_created", "_sum", "_total"].iter().find_map(|suffix| {
+            // A family one of whose samples has our name.
+            let at = find(families, name.strip_suffix(suffix)?).ok()?;
+            let other = &families[at];
+            suffixes(other.metric_type.kind()).contains(suffix).then_some(other)
+        })
+    };
+    under.or_else(over)
+}
+
+/// What the names of a kind's samples add to the family's name.
+fn suffixes(kind: MetricKind) -> &'static [&'static str] {
+    match kind {
+        MetricKind::Counter => &["_total", "_created"],
+        MetricKind::Gauge => &[],
+        MetricKind::Histogram => &["_bucket", "_count", "_created", "_sum"],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(index: &Index, name: &str, metric_type: MetricType) -> Result<(), RegisterError> {
+        let wanted = Wanted { name, help: "", unit: None, metric_type, cap: 1 };
+        index.family(&wanted).map(drop)
+    }
+
+    #[test]
+    fn families_stay_sorted_and_single() {
+        let index = Index::default();
+        for name in ["c_total", "a_total", "b_total", "a_total"] {
+            add(&index, name, MetricType::Counter).unwrap();
+        }
+        let names: Vec<_> = index.load().iter().map(|f| f.name.to_string()).collect();
+        assert_eq!(names, ["a_total", "b_total", "c_total"]);
+    }
+
+    #[test]
+    fn names_that_openmetrics_would_mix_up_are_refused() {
+        use MetricType::{Counter, Gauge, Histogram};
+        for (first, second) in [
+            (("x_total", Counter), ("x", Gauge)),
+            (("x", Histogram), ("x_count", Gauge)),
+            (("x_sum", Gauge), ("x", Histogram)),
+            (("x_created", Gauge), ("x_total", Counter)),
+            (("x", Counter), ("x_total", Counter)),
+        ] {
+            let index = Index::default();
+            add(&index, first.0, first.1).unwrap();
+            assert_eq!(
+                add(&index, second.0, second.1),
+                Err(RegisterError::Clash { name: second.0.into(), other: first.0.into() })
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_keeps_its_type() {
+        let index = Index::default();
+        add(&index, "x", MetricType::Gauge).unwrap();
+        for other in [MetricType::Histogram, MetricType::FloatGauge] {
+            assert_eq!(
+                add(&index, "x", other),
+                Err(RegisterError::Conflict { name: "x".into(), registered: MetricKind::Gauge })
+            );
+        }
+    }
+
+    #[test]
+    fn threads_that_register_at_once_lose_nothing() {
+        let index = Index::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for i in 0..100 {
+                        add(&index, &format!("m{i}"), MetricType::Gauge).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(index.load().len(), 100);
+    }
+}

@@ -1,0 +1,135 @@
+//! The tree: scopes, what is registered in them, and the walk that shows it all.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `scope` | the tree's nodes: names, prefixes, automatic labels |
+//! | `builder` | registering a metric or a family |
+//! | `index` | every family by name, and the rules that keep names apart |
+//! | `series` | a family's series, by labels and in order |
+//! | `gather` | the walk over all of it |
+
+mod builder;
+mod error;
+mod gather;
+mod index;
+mod scope;
+mod series;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Deref;
+use std::sync::OnceLock;
+
+pub use builder::{DynamicFamily, Family, MetricBuilder};
+pub use error::RegisterError;
+pub(crate) use gather::Walk;
+pub use scope::Scope;
+
+use crate::metric::Counter;
+use crate::metric::visit::Visitor;
+use index::Index;
+use scope::Tree;
+
+/// Series that a family holds before label values read `_overflow`.
+const SERIES_CAP: u64 = 2_000;
+
+/// The root of a tree of metrics: the runtime's level.
+///
+/// A registry is a cheap handle, and derefs to its root [`Scope`]. It is passed by value; nothing
+/// is global but [`Registry::global`], which is there for those who want it.
+///
+/// # Examples
+/// ```
+/// use dynamo_metrics::{encode, registry::Registry};
+///
+/// let registry = Registry::new();
+/// registry.gauge("models_loaded", "Models in memory.").register()?.set(3);
+/// assert!(encode::text(&registry).ends_with("models_loaded 3\n"));
+/// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Registry(Scope);
+
+/// The choices of a [`Registry`].
+#[derive(Debug, Clone)]
+pub struct RegistryBuilder {
+    worker_id: Option<u64>,
+    series_cap: u64,
+}
+
+impl Registry {
+    /// Makes an empty registry with the default choices.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Makes a registry with other choices.
+    #[must_use]
+    pub fn builder() -> RegistryBuilder {
+        RegistryBuilder { worker_id: None, series_cap: SERIES_CAP }
+    }
+
+    /// The registry of the whole process, made when it is first asked for.
+    #[must_use]
+    pub fn global() -> &'static Self {
+        static GLOBAL: OnceLock<Registry> = OnceLock::new();
+        GLOBAL.get_or_init(Self::new)
+    }
+
+    /// Shows every family to `visitor` in the order of names, each once, with its series.
+    ///
+    /// Update callbacks run first. Series are shown as they are at the time of their visit; nobody
+    /// who records or registers waits for the walk, nor the walk for them.
+    pub fn gather(&self, visitor: &mut impl Visitor) {
+        let mut walk = self.walk();
+        while walk.step(visitor, usize::MAX) {}
+    }
+
+    pub(crate) fn walk(&self) -> Walk {
+        Walk::new(&self.0)
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Deref for Registry {
+    type Target = Scope;
+
+    fn deref(&self) -> &Scope {
+        &self.0
+    }
+}
+
+impl RegistryBuilder {
+    /// Adds `worker_id`, in lower-case hexadecimal as Dynamo writes it, to every series (default:
+    /// no such label).
+    #[must_use]
+    pub fn worker_id(mut self, worker_id: u64) -> Self {
+        self.worker_id = Some(worker_id);
+        self
+    }
+
+    /// Limits the series of one family whose label values come at run time (default: 2 000).
+    #[must_use]
+    pub fn series_cap(mut self, series_cap: u64) -> Self {
+        self.series_cap = series_cap;
+        self
+    }
+
+    /// Makes the registry.
+    #[must_use]
+    pub fn build(self) -> Registry {
+        Registry(Scope::root(Tree {
+            index: Index::default(),
+            callbacks: boxcar::Vec::new(),
+            callback_panics: Counter::default(),
+            worker_id: self.worker_id.map(|id| format!("{id:x}").into()),
+            series_cap: self.series_cap,
+        }))
+    }
+}

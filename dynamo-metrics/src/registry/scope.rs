@@ -1,0 +1,273 @@
+//! Scopes: the nodes of the tree, and what they add to a metric.
+
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+
+use papaya::HashMap;
+
+use super::builder::MetricBuilder;
+use super::index::{Families, Index};
+use crate::metric::{
+    Counter, FloatCounter, FloatGauge, Gauge, Histogram, UpDownCounter,
+};
+use crate::name::{AUTOMATIC_LABELS, scope_value};
+
+/// The prefix of whatever is registered below the root.
+const COMPONENT_PREFIX: &str = "dynamo_component";
+
+/// A place in the tree: metrics registered here carry its labels and its prefix.
+///
+/// A scope is a cheap handle. Asking twice for one name gives one node of the tree, never a second.
+///
+/// # Examples
+/// ```
+/// use dynamo_metrics::{encode, registry::Registry};
+///
+/// let registry = Registry::new();
+/// let chat = registry.namespace("prod").component("frontend").endpoint("chat");
+/// chat.counter("requests_total", "Requests.").register()?.inc();
+/// assert!(encode::text(&registry).ends_with(
+///     "dynamo_component_requests_total{dynamo_component=\"frontend\",\
+///      dynamo_endpoint=\"chat\",dynamo_namespace=\"prod\"} 1\n"
+/// ));
+/// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Scope {
+    pub(super) tree: Arc<Tree>,
+    node: Arc<Node>,
+    /// `None` for the tree's own rule: no prefix at the root, `dynamo_component` below.
+    prefix: Option<Arc<str>>,
+}
+
+/// What all scopes of a registry share.
+pub(super) struct Tree {
+    pub(super) index: Index,
+    pub(super) callbacks: boxcar::Vec<Box<dyn Fn() + Send + Sync>>,
+    pub(super) callback_panics: Counter,
+    pub(super) worker_id: Option<Box<str>>,
+    pub(super) series_cap: u64,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    /// Namespace, component and endpoint, as labels show them; empty where there is none.
+    names: [Box<str>; 3],
+    children: HashMap<(Level, Box<str>), Arc<Node>>,
+    slot: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Level {
+    Namespace,
+    Component,
+    Endpoint,
+}
+
+impl Scope {
+    pub(super) fn root(tree: Tree) -> Self {
+        Self { tree: Arc::new(tree), node: Arc::default(), prefix: None }
+    }
+
+    /// The namespace `name` below this scope; its label is `dynamo_namespace`.
+    ///
+    /// A namespace within a namespace joins it: `a` and then `b` read as `a_b`. The other levels
+    /// do the same. Characters that are not letters, digits or `_` become `_`.
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Self {
+        self.child(Level::Namespace, name)
+    }
+
+    /// The component `name` below this scope; its label is `dynamo_component`.
+    #[must_use]
+    pub fn component(&self, name: &str) -> Self {
+        self.child(Level::Component, name)
+    }
+
+    /// The endpoint `name` below this scope; its label is `dynamo_endpoint`.
+    #[must_use]
+    pub fn endpoint(&self, name: &str) -> Self {
+        self.child(Level::Endpoint, name)
+    }
+
+    /// The same place with another prefix, which scopes below inherit; none if it is empty.
+    ///
+    /// The default is none at the root and `dynamo_component` below.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::{encode, registry::Registry};
+    ///
+    /// let registry = Registry::new();
+    /// let planner = registry.namespace("prod").with_prefix("dynamo_planner");
+    /// planner.gauge("num_decode_replicas", "Decode workers.").register()?.set(2);
+    /// assert!(encode::text(&registry).contains("dynamo_planner_num_decode_replicas{"));
+    /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+    /// ```
+    #[must_use]
+    pub fn with_prefix(&self, prefix: &str) -> Self {
+        Self { prefix: Some(prefix.into()), ..self.clone() }
+    }
+
+    /// A counter of whole steps; its name should end in `_total`.
+    #[must_use]
+    pub fn counter(&self, name: &str, help: &str) -> MetricBuilder<Counter> {
+        MetricBuilder::new(self, name, help)
+    }
+
+    /// A counter of steps that need not be whole; its name should end in `_total`.
+    #[must_use]
+    pub fn float_counter(&self, name: &str, help: &str) -> MetricBuilder<FloatCounter> {
+        MetricBuilder::new(self, name, help)
+    }
+
+    /// A gauge of whole numbers.
+    #[must_use]
+    pub fn gauge(&self, name: &str, help: &str) -> MetricBuilder<Gauge> {
+        MetricBuilder::new(self, name, help)
+    }
+
+    /// A gauge of any numbers.
+    #[must_use]
+    pub fn float_gauge(&self, name: &str, help: &str) -> MetricBuilder<FloatGauge> {
+        MetricBuilder::new(self, name, help)
+    }
+
+    /// A gauge that goes up and down by steps: what is in flight, queued, open.
+    #[must_use]
+    pub fn up_down_counter(&self, name: &str, help: &str) -> MetricBuilder<UpDownCounter> {
+        MetricBuilder::new(self, name, help)
+    }
+
+    /// A histogram.
+    #[must_use]
+    pub fn histogram(&self, name: &str, help: &str) -> MetricBuilder<Histogram> {
+        MetricBuilder::new(self, name, help)
+    }
+
+    /// Runs `callback` before each gather, to refresh values that are cheap to read.
+    ///
+    /// It runs where the scrape runs, so it must not block. A panic is caught, counted in
+    /// `dynamo_metrics_collect_errors_total{source="update_callback"}`, and costs nothing else.
+    /// It stays for as long as the registry does.
+    pub fn add_update_callback(&self, callback: impl Fn() + Send + Sync + 'static) {
+        self.tree.callbacks.push(Box::new(callback));
+    }
+
+    /// The same place with this prefix, unless it was given one.
+    pub(crate) fn or_prefix(&self, prefix: &str) -> Self {
+        if self.prefix.is_some() { self.clone() } else { self.with_prefix(prefix) }
+    }
+
+    /// Whether this is an endpoint's scope.
+    #[must_use]
+    pub fn is_endpoint(&self) -> bool {
+        !self.node.names[Level::Endpoint as usize].is_empty()
+    }
+
+    /// Something that a floor above keeps at this place of the tree, for as long as the tree lives;
+    /// `None` if something of another type is there.
+    pub(crate) fn slot<T: Any + Default + Send + Sync>(&self) -> Option<&T> {
+        self.node.slot.get_or_init(|| Box::new(T::default())).downcast_ref()
+    }
+
+    pub(crate) fn prefix(&self) -> Option<&str> {
+        self.prefix.as_deref()
+    }
+
+    /// Whether `self` and `other` are one place in one tree, with one prefix.
+    #[cfg(test)]
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.node, &other.node) && self.prefix == other.prefix
+    }
+
+    /// The name under which `name` is exposed here.
+    pub(super) fn exposed(&self, name: &str) -> String {
+        let root = self.node.names.iter().all(|name| name.is_empty());
+        let prefix = match &self.prefix {
+            Some(prefix) => prefix,
+            None if root => "",
+            None => COMPONENT_PREFIX,
+        };
+        let has_it = name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('_'));
+        if prefix.is_empty() || has_it { name.to_owned() } else { format!("{prefix}_{name}") }
+    }
+
+    /// The labels that this scope adds.
+    pub(super) fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        let names = self.node.names.iter().map(|name| &**name);
+        let worker_id = self.tree.worker_id.as_deref().unwrap_or_default();
+        AUTOMATIC_LABELS
+            .into_iter()
+            .zip(names.chain([worker_id]))
+            .map(|(name, value): (&str, &str)| (name, value))
+            .filter(|(_, value)| !value.is_empty())
+    }
+
+    fn child(&self, level: Level, name: &str) -> Self {
+        let value: Box<str> = scope_value(name).into();
+        let children = self.node.children.pin();
+        let node = match children.get(&(level, value.clone())) {
+            Some(node) => node,
+            None => children.get_or_insert_with((level, value.clone()), || {
+                let mut names = self.node.names.clone();
+                let own = &mut names[level as usize];
+                *own = if own.is_empty() { value } else { format!("{own}_{value}").into() };
+                Arc::new(Node { names, ..Node::default() })
+            }),
+        };
+        Self { tree: Arc::clone(&self.tree), node: Arc::clone(node), prefix: self.prefix.clone() }
+    }
+}
+
+impl Tree {
+    pub(super) fn families(&self) -> Arc<Families> {
+        self.index.load()
+    }
+}
+
+impl std::fmt::Debug for Tree {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tree")
+            .field("families", &self.index.load().len())
+            .field("callbacks", &self.callbacks.count())
+            .field("worker_id", &self.worker_id)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::registry::Registry;
+
+    #[test]
+    fn one_name_is_one_node() {
+        let registry = Registry::new();
+        let first = registry.namespace("my-ns").component("c");
+        let second = registry.namespace("my_ns").component("c");
+        assert!(first.is(&second));
+        assert!(!first.is(&second.endpoint("e")));
+    }
+
+    #[test]
+    fn nested_namespaces_join_and_shift_nothing() {
+        let registry = Registry::new();
+        let endpoint = registry.namespace("a").namespace("b").component("c").endpoint("e");
+        let labels: Vec<_> = endpoint.labels().collect();
+        assert_eq!(
+            labels,
+            [("dynamo_namespace", "a_b"), ("dynamo_component", "c"), ("dynamo_endpoint", "e")]
+        );
+    }
+
+    #[test]
+    fn the_prefix_is_added_once() {
+        let scope = Registry::new().namespace("n");
+        assert_eq!(scope.exposed("x"), "dynamo_component_x");
+        assert_eq!(scope.exposed("dynamo_component_x"), "dynamo_component_x");
+        assert_eq!(scope.exposed("dynamo_componentx"), "dynamo_component_dynamo_componentx");
+        assert_eq!(scope.with_prefix("kvbm").endpoint("e").exposed("x"), "kvbm_x");
+        assert_eq!(scope.with_prefix("").exposed("x"), "x");
+        assert_eq!(Registry::new().exposed("x"), "x");
+    }
+}

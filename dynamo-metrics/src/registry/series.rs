@@ -1,0 +1,270 @@
+//! Families and their series: what a name stands for, and every set of labels under it.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use papaya::{Equivalent, HashMap};
+
+use crate::label::Labels;
+use crate::metric::{AnyMetric, Buckets, Counter, MetricType};
+use crate::sync::{AtomicU64, Ordering};
+use crate::unit::Unit;
+
+/// The value that stands for all label values past a family's cap.
+pub(crate) const OVERFLOW: &str = "_overflow";
+
+/// One line of a scrape (a dozen for a histogram).
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(crate) labels: Labels,
+    pub(crate) metric: AnyMetric,
+}
+
+/// All series of one exposed name.
+#[derive(Debug)]
+pub(crate) struct FamilyCore {
+    pub(crate) name: Box<str>,
+    pub(crate) help: Box<str>,
+    pub(crate) unit: Option<Unit>,
+    pub(crate) metric_type: MetricType,
+    /// Every series by what tells it from the others, so that no two lines of a scrape collide.
+    by_identity: HashMap<Box<str>, Arc<Series>>,
+    /// The same series in the order of their creation, for a scrape to walk.
+    in_order: boxcar::Vec<Arc<Series>>,
+    groups: HashMap<Box<str>, Arc<Group>>,
+    /// Series whose labels have values that come at run time; these are capped.
+    variable: AtomicU64,
+    cap: u64,
+    pub(crate) health: Health,
+}
+
+/// What went wrong with a family; each is exposed once it is not zero.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    pub(crate) overflow: Counter,
+    pub(crate) invalid: Counter,
+    pub(crate) help_conflicts: Counter,
+}
+
+/// What one registration made: series of one family that share the labels of a scope, and differ
+/// in the values of the same label names.
+#[derive(Debug)]
+pub(crate) struct Group {
+    fixed: Box<[(Box<str>, Box<str>)]>,
+    names: Box<[Box<str>]>,
+    buckets: Buckets,
+    /// Families that show every series of this group under another name.
+    aliases: Box<[Arc<FamilyCore>]>,
+    by_values: HashMap<OwnedValues, Arc<Series>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct OwnedValues(Box<[Box<str>]>);
+
+/// Label values as they come, to look a series up without owning them.
+struct Values<'a>(&'a [&'a str]);
+
+impl FamilyCore {
+    pub(crate) fn new(
+        name: Box<str>,
+        help: Box<str>,
+        unit: Option<Unit>,
+        metric_type: MetricType,
+        cap: u64,
+    ) -> Self {
+        Self {
+            name,
+            help,
+            unit,
+            metric_type,
+            by_identity: HashMap::new(),
+            in_order: boxcar::Vec::new(),
+            groups: HashMap::new(),
+            variable: AtomicU64::new(0),
+            cap,
+            health: Health::default(),
+        }
+    }
+
+    /// The group of `key`, made by `make` if it is new.
+    pub(crate) fn group(&self, key: Box<str>, make: impl FnOnce() -> Group) -> Arc<Group> {
+        self.groups.pin().get_or_insert_with(key, || Arc::new(make())).clone()
+    }
+
+    /// The number of series, some of which may be on their way in.
+    pub(crate) fn len(&self) -> usize {
+        self.in_order.count()
+    }
+
+    /// The series of this index, if it is there yet.
+    pub(crate) fn get(&self, index: usize) -> Option<&Series> {
+        self.in_order.get(index).map(|series| &**series)
+    }
+
+    /// Shows `metric` under `labels`, unless such a series is there; returns the one that is.
+    pub(crate) fn attach(&self, labels: Labels, metric: AnyMetric) -> Arc<Series> {
+        let identity: Box<str> = labels.identity().into();
+        let series = Arc::new(Series { labels, metric });
+        let map = self.by_identity.pin();
+        match map.try_insert(identity, series) {
+            Ok(series) => {
+                self.in_order.push(Arc::clone(series));
+                Arc::clone(series)
+            }
+            Err(taken) => Arc::clone(taken.current),
+        }
+    }
+
+    /// Takes a place under the cap, if one is left.
+    fn take_place(&self) -> bool {
+        self.variable
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < self.cap).then_some(n + 1))
+            .is_ok()
+    }
+}
+
+impl Group {
+    pub(crate) fn new(
+        fixed: Box<[(Box<str>, Box<str>)]>,
+        names: Box<[Box<str>]>,
+        buckets: Buckets,
+        aliases: Box<[Arc<FamilyCore>]>,
+    ) -> Self {
+        Self { fixed, names, buckets, aliases, by_values: HashMap::new() }
+    }
+
+    pub(crate) fn buckets(&self) -> &Buckets {
+        &self.buckets
+    }
+
+    /// Calls `seen` with the metric of these label values, which is made if it is new.
+    ///
+    /// There are as many values as names; missing ones would read as empty.
+    pub(crate) fn with<R>(
+        &self,
+        family: &FamilyCore,
+        values: &[&str],
+        seen: impl FnOnce(&AnyMetric) -> R,
+    ) -> R {
+        let map = self.by_values.pin();
+        if let Some(series) = map.get(&Values(values)) {
+            return seen(&series.metric);
+        }
+        if values.is_empty() || family.take_place() {
+            let key = OwnedValues(values.iter().map(|&value| value.into()).collect());
+            let series = map.try_insert_with(key, || self.make(family, values));
+            let series = series.unwrap_or_else(|faster| {
+                // Another thread made it meanwhile, in a place of its own.
+                family.variable.fetch_sub(u64::from(!values.is_empty()), Ordering::Relaxed);
+                faster
+            });
+            return seen(&series.metric);
+        }
+        family.health.overflow.inc();
+        let overflow: Vec<&str> = values.iter().map(|_| OVERFLOW).collect();
+        let key = OwnedValues(overflow.iter().map(|&value| value.into()).collect());
+        let series = map.get_or_insert_with(key, || self.make(family, &overflow));
+        seen(&series.metric)
+    }
+
+    fn make(&self, family: &FamilyCore, values: &[&str]) -> Arc<Series> {
+        let mut pairs: Vec<(&str, &str)> = self
+            .fixed
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .chain(self.names.iter().map(|name| &**name).zip(values.iter().copied()))
+            .collect();
+        let labels = Labels::render(&mut pairs);
+        let metric = AnyMetric::new(family.metric_type, &self.buckets, &family.health.invalid);
+        let series = family.attach(labels, metric);
+        for alias in &self.aliases {
+            alias.attach(series.labels.clone(), series.metric.clone());
+        }
+        series
+    }
+}
+
+impl Hash for Values<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // As `OwnedValues` hashes: a length, then each value.
+        self.0.hash(state);
+    }
+}
+
+impl Equivalent<OwnedValues> for Values<'_> {
+    fn equivalent(&self, key: &OwnedValues) -> bool {
+        self.0.len() == key.0.len() && self.0.iter().zip(&key.0).all(|(a, b)| **a == **b)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn family(cap: u64) -> FamilyCore {
+        FamilyCore::new("x_total".into(), "".into(), None, MetricType::Counter, cap)
+    }
+
+    fn group() -> Group {
+        let buckets = Buckets::new([1.0]).unwrap();
+        Group::new(Box::new([]), Box::new(["model".into()]), buckets, Box::new([]))
+    }
+
+    fn inc(group: &Group, family: &FamilyCore, value: &str) {
+        group.with(family, &[value], |metric| match metric {
+            AnyMetric::Counter(counter) => counter.inc(),
+            other => panic!("{other:?}"),
+        });
+    }
+
+    #[test]
+    fn past_the_cap_values_become_overflow_and_nothing_is_lost() {
+        let (family, group) = (family(3), group());
+        for i in 0..10 {
+            inc(&group, &family, &format!("m{i}"));
+            inc(&group, &family, "m0");
+        }
+        assert_eq!(family.len(), 4);
+        assert_eq!(family.health.overflow.get(), 7);
+        let total: u64 = (0..family.len())
+            .filter_map(|i| match &family.get(i)?.metric {
+                AnyMetric::Counter(counter) => Some(counter.get()),
+                _ => None,
+            })
+            .sum();
+        assert_eq!(total, 20);
+        assert_eq!(family.get(3).unwrap().labels.as_str(), r#"model="_overflow""#);
+    }
+
+    #[test]
+    fn two_groups_that_name_one_series_share_it() {
+        let (family, group) = (family(10), group());
+        let fixed = Group::new(
+            Box::new([("model".into(), "m".into())]),
+            Box::new([]),
+            group.buckets.clone(),
+            Box::new([]),
+        );
+        inc(&group, &family, "m");
+        fixed.with(&family, &[], |metric| match metric {
+            AnyMetric::Counter(counter) => assert_eq!(counter.get(), 1),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(family.len(), 1);
+    }
+
+    #[test]
+    fn threads_that_make_one_series_at_once_make_one() {
+        let (family, group) = (family(100), group());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for i in 0..50 {
+                        inc(&group, &family, &format!("m{i}"));
+                    }
+                });
+            }
+        });
+        assert_eq!(family.len(), 50);
+    }
+}

@@ -1,0 +1,140 @@
+//! Stories that cross the files of the registry.
+
+use crate::encode;
+use crate::metric::Counter;
+use crate::name::{LabelNameError, NameError};
+use crate::registry::{RegisterError, Registry};
+use crate::unit::Unit;
+
+#[test]
+fn the_same_registration_gives_the_same_metric() {
+    let registry = Registry::new();
+    let register = || {
+        let scope = registry.namespace("n").component("c");
+        scope.counter("x_total", "X.").label("k", "v").register().unwrap()
+    };
+    register().inc();
+    register().inc();
+    assert_eq!(register().get(), 2);
+}
+
+#[test]
+fn components_share_a_family_and_keep_their_labels() {
+    let registry = Registry::builder().worker_id(0xAB).build();
+    for (component, n) in [("b", 1), ("a", 2)] {
+        let scope = registry.namespace("n").component(component);
+        scope.counter("x_total", "X.").register().unwrap().inc_by(n);
+    }
+    assert_eq!(
+        encode::text(&registry),
+        "# HELP dynamo_component_x_total X.\n\
+         # TYPE dynamo_component_x_total counter\n\
+         dynamo_component_x_total{dynamo_component=\"b\",dynamo_namespace=\"n\",worker_id=\"ab\"} 1\n\
+         dynamo_component_x_total{dynamo_component=\"a\",dynamo_namespace=\"n\",worker_id=\"ab\"} 2\n"
+    );
+}
+
+#[test]
+fn what_cannot_be_registered_says_why() {
+    let registry = Registry::new();
+    let error = |name: &str, label: &str| {
+        registry.counter(name, "X.").label(label, "v").register().unwrap_err()
+    };
+    assert_eq!(error("", "k"), RegisterError::Name(NameError::Empty));
+    assert_eq!(error("x", "le"), LabelNameError::Reserved("le".into()).into());
+    assert_eq!(error("x", "worker_id"), LabelNameError::Reserved("worker_id".into()).into());
+    let twice = registry.counter("x", "").label("k", "v").dynamic_family(["k"]).unwrap_err();
+    assert_eq!(twice, LabelNameError::Repeated("k".into()).into());
+    let unit = registry.counter("x_total", "X.").unit(Unit::Bytes).register().unwrap_err();
+    assert_eq!(unit, RegisterError::UnitSuffix { name: "x_total".into(), unit: Unit::Bytes });
+    let bounds = registry.histogram("h", "").buckets([1.0, 1.0]).register().unwrap_err();
+    assert!(matches!(bounds, RegisterError::Buckets(_)), "{bounds}");
+    registry.histogram("h", "").buckets([1.0]).register().unwrap();
+    let others = registry.histogram("h", "").buckets([2.0]).register().unwrap_err();
+    assert_eq!(others, RegisterError::OtherBuckets { name: "h".into() });
+    assert_eq!(encode::text(&registry).matches("# TYPE").count(), 1);
+}
+
+#[test]
+fn a_differing_help_text_is_kept_out_and_counted() {
+    let registry = Registry::new();
+    registry.counter("x_total", "First.").register().unwrap();
+    registry.counter("x_total", "Second.").register().unwrap();
+    let text = encode::text(&registry);
+    assert!(text.contains("# HELP x_total First.\n"));
+    assert!(!text.contains("Second."));
+    assert!(text.contains("dynamo_metrics_help_conflicts_total{family=\"x_total\"} 1\n"));
+}
+
+#[test]
+fn overflow_and_invalid_samples_are_exposed_once_there_are_any() {
+    let registry = Registry::builder().series_cap(1).build();
+    let family = registry.counter("x_total", "").dynamic_family(["k"]).unwrap();
+    let histogram = registry.histogram("h", "").register().unwrap();
+    assert!(!encode::text(&registry).contains("dynamo_metrics_"));
+    for k in ["a", "b", "c"] {
+        family.with([k]).inc();
+    }
+    histogram.observe(f64::NAN);
+    let text = encode::text(&registry);
+    assert!(text.contains("x_total{k=\"a\"} 1\n"));
+    assert!(text.contains("x_total{k=\"_overflow\"} 2\n"));
+    assert!(text.contains("dynamo_metrics_series_overflow_total{family=\"x_total\"} 2\n"));
+    assert!(text.contains("dynamo_metrics_invalid_samples_total{family=\"h\"} 1\n"));
+}
+
+#[test]
+fn an_alias_shows_one_value_under_two_names() {
+    let registry = Registry::new();
+    let gauge = registry.gauge("inflight", "").alias("concurrent").register().unwrap();
+    gauge.set(7);
+    let text = encode::text(&registry);
+    assert!(text.contains("\ninflight 7\n") && text.contains("\nconcurrent 7\n"), "{text}");
+}
+
+#[test]
+fn update_callbacks_run_before_a_gather_and_may_panic() {
+    let registry = Registry::new();
+    let gauge = registry.gauge("fresh", "").register().unwrap();
+    registry.add_update_callback(|| panic!("a callback's own fault"));
+    registry.add_update_callback(move || gauge.add(1));
+    assert!(encode::text(&registry).contains("\nfresh 1\n"));
+    let text = encode::text(&registry);
+    assert!(text.contains("\nfresh 2\n"));
+    assert!(text.contains("dynamo_metrics_collect_errors_total{source=\"update_callback\"} 2\n"));
+}
+
+#[test]
+fn registries_know_nothing_of_each_other_and_free_what_they_hold() {
+    let (first, second) = (Registry::new(), Registry::new());
+    let counter: Counter = first.namespace("n").counter("x_total", "").register().unwrap();
+    counter.inc();
+    assert_eq!(encode::text(&second), "");
+    let tree = std::sync::Arc::downgrade(&first.tree);
+    drop(first);
+    assert!(tree.upgrade().is_none());
+    counter.inc();
+    assert_eq!(counter.get(), 2);
+}
+
+#[test]
+fn scraping_while_series_are_made_shows_each_once() {
+    let registry = Registry::new();
+    let family = registry.counter("x_total", "").dynamic_family(["k"]).unwrap();
+    std::thread::scope(|scope| {
+        let maker = scope.spawn(|| {
+            for i in 0..1_000 {
+                family.with([&i.to_string()]).inc();
+            }
+        });
+        while !maker.is_finished() {
+            let text = encode::text(&registry);
+            let mut lines: Vec<_> = text.lines().collect();
+            let all = lines.len();
+            lines.sort_unstable();
+            lines.dedup();
+            assert_eq!(lines.len(), all);
+        }
+    });
+    assert_eq!(encode::text(&registry).lines().count(), 1_001);
+}
