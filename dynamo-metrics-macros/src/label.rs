@@ -14,7 +14,10 @@ const RESERVED: [&str; 6] =
 pub(crate) fn value(item: TokenStream) -> Result<TokenStream> {
     let input: DeriveInput = syn::parse2(item)?;
     let Data::Enum(data) = &input.data else {
-        return Err(Error::new_spanned(&input.ident, "expected an enum: its variants are the values"));
+        return Err(Error::new_spanned(
+            &input.ident,
+            "expected an enum: its variants are the values",
+        ));
     };
     if data.variants.is_empty() {
         return Err(Error::new_spanned(&input.ident, "a label needs at least one value"));
@@ -54,7 +57,12 @@ pub(crate) fn set(item: TokenStream) -> Result<TokenStream> {
     let input: DeriveInput = syn::parse2(item)?;
     let fields = match &input.data {
         Data::Struct(data) => &data.fields,
-        _ => return Err(Error::new_spanned(&input.ident, "expected a struct: its fields are labels")),
+        _ => {
+            return Err(Error::new_spanned(
+                &input.ident,
+                "expected a struct: its fields are labels",
+            ));
+        }
     };
     if matches!(fields, Fields::Unnamed(_)) {
         return Err(Error::new_spanned(fields, "a label needs a name: name the fields"));

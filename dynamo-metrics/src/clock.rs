@@ -89,7 +89,7 @@ impl Default for Manual {
 
 impl std::fmt::Debug for Manual {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Manual").field("nanoseconds", &self.mock.value()).finish()
+        f.debug_struct("Manual").field("nanoseconds", &self.mock.value()).finish_non_exhaustive()
     }
 }
 

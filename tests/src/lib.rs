@@ -1,3 +1,9 @@
-//! What the stories share: a page of metrics that can be asked.
+//! What the stories share: a page of metrics that can be asked, and both ends of a request.
 
+pub mod counts;
+pub mod h1;
+pub mod openai;
 pub mod page;
+pub mod program;
+pub mod script;
+pub mod tools;

@@ -14,15 +14,15 @@ pub(super) fn expand(endpoint: Endpoint) -> TokenStream {
     let call = Ident::new("call", Span::mixed_site());
     let value = Ident::new("value", Span::mixed_site());
 
-    let scope = match scope {
-        Some(scope) => quote_spanned!(scope.span()=> &#scope),
-        None => quote!(::dynamo_metrics::__private::global()),
-    };
+    let scope = scope.map_or_else(
+        || quote!(::dynamo_metrics::__private::global()),
+        |scope| quote_spanned!(at(scope.span())=> &#scope),
+    );
     let labels = labels.iter().map(label);
     let body = &function.block;
     let fake_return = fake_return(&function.sig.output);
     let finish = finish(returns, &value, &call);
-    function.block = parse_quote_spanned!(body.span()=> {
+    function.block = parse_quote_spanned!(at(body.span())=> {
         let #call = ::dynamo_metrics::__private::start(#scope, #name, &[#(#labels),*]);
         let #value = async move {
             #fake_return
@@ -34,11 +34,16 @@ pub(super) fn expand(endpoint: Endpoint) -> TokenStream {
     function.into_token_stream()
 }
 
+/// Where errors are to point, for tokens that are not the user's: lints leave them alone.
+fn at(span: Span) -> Span {
+    Span::mixed_site().located_at(span)
+}
+
 fn label(label: &Label) -> TokenStream {
     let (name, value) = (label.name.to_string(), &label.value);
     match value {
         Expr::Lit(literal) if matches!(literal.lit, Lit::Str(_)) => quote!((#name, #value)),
-        value => quote_spanned! {value.span()=>
+        value => quote_spanned! {at(value.span())=>
             (#name, ::dynamo_metrics::__private::LabelValue::as_label(&#value))
         },
     }
@@ -56,7 +61,7 @@ fn fake_return(output: &ReturnType) -> Option<TokenStream> {
     }
     EraseImplTrait.visit_type_mut(&mut output);
     let never = Ident::new("never", Span::mixed_site());
-    Some(quote_spanned! {output.span()=>
+    Some(quote_spanned! {at(output.span())=>
         #[allow(
             unknown_lints,
             unreachable_code,
@@ -92,8 +97,7 @@ fn finish(returns: Returns, value: &Ident, call: &Ident) -> TokenStream {
             (&&::dynamo_metrics::__private::Tag::of(item)).is_error(item)
         })
     };
-    let metered =
-        if boxed { quote!(::std::boxed::Box::pin(#metered) as _) } else { metered };
+    let metered = if boxed { quote!(::std::boxed::Box::pin(#metered) as _) } else { metered };
     if !fallible {
         return quote!({ let #stream = #value; #metered });
     }

@@ -128,7 +128,9 @@ impl Returns {
 
 /// `T` of a type that is written `..Result<T, ..>`.
 fn ok_type(output: &Type) -> Option<&Type> {
-    let Type::Path(path) = output else { return None };
+    let Type::Path(path) = output else {
+        return None;
+    };
     let last = path.path.segments.last().filter(|last| last.ident == "Result")?;
     type_argument(last)
 }
@@ -144,7 +146,9 @@ fn is_stream(output: &Type) -> Option<bool> {
             }
             // `Pin<Box<dyn Stream>>`.
             let inner = type_argument(last).filter(|_| last.ident == "Pin")?;
-            let Type::Path(inner) = inner else { return None };
+            let Type::Path(inner) = inner else {
+                return None;
+            };
             let inner = inner.path.segments.last().filter(|inner| inner.ident == "Box")?;
             match type_argument(inner)? {
                 Type::TraitObject(object) => names_stream(&object.bounds).then_some(true),
@@ -156,7 +160,9 @@ fn is_stream(output: &Type) -> Option<bool> {
 }
 
 fn type_argument(segment: &syn::PathSegment) -> Option<&Type> {
-    let syn::PathArguments::AngleBracketed(arguments) = &segment.arguments else { return None };
+    let syn::PathArguments::AngleBracketed(arguments) = &segment.arguments else {
+        return None;
+    };
     arguments.args.iter().find_map(|argument| match argument {
         syn::GenericArgument::Type(inner) => Some(inner),
         _ => None,

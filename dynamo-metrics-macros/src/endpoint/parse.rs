@@ -13,7 +13,15 @@ const KNOWN: [&str; 4] = ["name", "scope", "labels", "stream"];
 
 /// Arguments of `#[tracing::instrument]`, which people will try.
 const OF_TRACING: [&str; 10] = [
-    "skip_all", "level", "target", "parent", "fields", "ret", "follows_from", "skip", "err",
+    "skip_all",
+    "level",
+    "target",
+    "parent",
+    "fields",
+    "ret",
+    "follows_from",
+    "skip",
+    "err",
     "span",
 ];
 
@@ -82,7 +90,11 @@ impl Parse for Label {
     }
 }
 
-fn set_once<T>(place: &mut Option<T>, key: &Ident, parse: impl FnOnce() -> Result<T>) -> Result<()> {
+fn set_once<T>(
+    place: &mut Option<T>,
+    key: &Ident,
+    parse: impl FnOnce() -> Result<T>,
+) -> Result<()> {
     if place.is_some() {
         return Err(Error::new(key.span(), format!("`{key}` is given twice")));
     }

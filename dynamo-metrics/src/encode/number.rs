@@ -41,7 +41,7 @@ pub(super) fn push_i64(out: &mut String, value: i64) {
 /// A positive number as significant digits and the place of its decimal point.
 struct Digits {
     /// No zeros at either end.
-    digits: [u8; 24],
+    significant: [u8; 24],
     len: usize,
     /// The number is 0.digits times ten to this power.
     point: i32,
@@ -52,7 +52,7 @@ impl Digits {
     fn read(text: &str) -> Self {
         let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
         let exponent: i32 = exponent.parse().unwrap_or(0);
-        let mut read = Self { digits: [b'0'; 24], len: 0, point: exponent };
+        let mut read = Self { significant: [b'0'; 24], len: 0, point: exponent };
         let mut after_point = false;
         let mut zeros = 0;
         for byte in mantissa.bytes() {
@@ -66,7 +66,7 @@ impl Digits {
                         continue;
                     }
                     read.len += std::mem::take(&mut zeros);
-                    if let Some(place) = read.digits.get_mut(read.len) {
+                    if let Some(place) = read.significant.get_mut(read.len) {
                         *place = digit;
                         read.len += 1;
                     }
@@ -77,8 +77,9 @@ impl Digits {
     }
 
     fn push(&self, out: &mut String) {
-        let digits = &self.digits[..self.len];
-        let text = |bytes: &[u8], out: &mut String| out.extend(bytes.iter().map(|&b| char::from(b)));
+        let digits = &self.significant[..self.len];
+        let text =
+            |bytes: &[u8], out: &mut String| out.extend(bytes.iter().map(|&b| char::from(b)));
         let exponent = self.point - 1;
         if !(-4..6).contains(&exponent) {
             // Go asks for an exponent here, with at least two digits.
@@ -94,19 +95,16 @@ impl Digits {
             return push_u64(out, u64::from(exponent.unsigned_abs()));
         }
         let whole = usize::try_from(self.point).unwrap_or(0);
-        match digits.split_at_checked(whole) {
-            Some((before, after)) => {
-                text(if before.is_empty() { b"0" } else { before }, out);
-                if !after.is_empty() {
-                    out.push('.');
-                    (self.point..0).for_each(|_| out.push('0'));
-                    text(after, out);
-                }
+        if let Some((before, after)) = digits.split_at_checked(whole) {
+            text(if before.is_empty() { b"0" } else { before }, out);
+            if !after.is_empty() {
+                out.push('.');
+                (self.point..0).for_each(|_| out.push('0'));
+                text(after, out);
             }
-            None => {
-                text(digits, out);
-                (self.len..whole).for_each(|_| out.push('0'));
-            }
+        } else {
+            text(digits, out);
+            (self.len..whole).for_each(|_| out.push('0'));
         }
     }
 }

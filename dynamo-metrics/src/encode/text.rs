@@ -164,7 +164,7 @@ impl TextEncoder {
 impl Visitor for TextEncoder {
     fn family(&mut self, family: &Family<'_>) {
         self.kind = family.kind;
-        self.name = family.name.to_owned();
+        family.name.clone_into(&mut self.name);
         if self.format == Format::Text {
             if !family.help.is_empty() {
                 self.describe("HELP", family.name, family.help);

@@ -27,10 +27,8 @@ use crate::registry::Registry;
 
 /// Where an exporter listens unless it is told otherwise: this machine only, at the port that
 /// OpenTelemetry gives to Prometheus exporters.
-pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(
-    std::net::IpAddr::V4(Ipv4Addr::LOCALHOST),
-    9464,
-);
+pub const DEFAULT_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 
 /// Shows a registry over HTTP.
 ///
@@ -167,7 +165,10 @@ mod tests {
         assert!(answer(Method::GET, "/health").1.starts_with(r#"{"status":"ready","uptime":{"#));
         assert_eq!(answer(Method::GET, "/metricsx").0, 404);
         let refusal = get(&registry, Method::POST, "/metrics", "*/*");
-        assert_eq!((refusal.status().as_u16(), &refusal.headers()[ALLOW]), (405, &"GET, HEAD".parse().unwrap()));
+        assert_eq!(
+            (refusal.status().as_u16(), &refusal.headers()[ALLOW]),
+            (405, &"GET, HEAD".parse().unwrap())
+        );
     }
 
     #[test]

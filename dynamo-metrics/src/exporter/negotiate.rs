@@ -13,7 +13,9 @@ pub(super) fn format(headers: &HeaderMap) -> Format {
         // What is no text cannot name a format.
         let Ok(value) = value.to_str() else { continue };
         for entry in split(value, ',') {
-            let Some((weight, format)) = read(entry) else { continue };
+            let Some((weight, format)) = read(entry) else {
+                continue;
+            };
             if weight > 0.0 && best.is_none_or(|(best, _)| weight > best) {
                 best = Some((weight, format));
             }
@@ -31,15 +33,19 @@ fn read(entry: &str) -> Option<(f32, Format)> {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         let value = value.trim().trim_matches('"');
         match name.trim().to_ascii_lowercase().as_str() {
-            "q" => weight = value.parse().ok().filter(|weight| (0.0..=1.0).contains(weight))?,
+            "q" => {
+                let given: f32 = value.parse().ok()?;
+                weight = Some(given).filter(|weight| (0.0..=1.0).contains(weight))?;
+            }
             "version" => version = Some(value.to_owned()),
             // `charset`, `escaping` and the rest change nothing: our names need no escaping.
             _ => {}
         }
     }
     let format = match (media.as_str(), version.as_deref()) {
-        ("application/openmetrics-text", None | Some("1.0.0")) => Format::OpenMetrics,
-        ("application/*", _) => Format::OpenMetrics,
+        ("application/openmetrics-text", None | Some("1.0.0")) | ("application/*", _) => {
+            Format::OpenMetrics
+        }
         ("text/plain", None | Some("0.0.4")) | ("text/*" | "*/*", _) => Format::Text,
         _ => return None,
     };

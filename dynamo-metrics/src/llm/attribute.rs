@@ -5,6 +5,9 @@
 //! the type is called: each trait here is implemented behind one more reference than the next, so
 //! that the compiler tries them from the most special to the most general.
 
+#![expect(missing_docs, missing_debug_implementations, reason = "no public API")]
+#![expect(clippy::missing_errors_doc, clippy::return_self_not_must_use, reason = "no public API")]
+
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 
@@ -30,7 +33,9 @@ pub fn global() -> &'static Scope {
 /// A call begins. An endpoint that cannot be registered is logged once, and not measured.
 #[must_use]
 pub fn start(scope: &Scope, name: &str, labels: &[(&str, &str)]) -> Call {
-    let Some(known) = scope.slot::<Known>() else { return Call::unmeasured() };
+    let Some(known) = scope.slot::<Known>() else {
+        return Call::unmeasured();
+    };
     let wanted = Wanted { name, prefix: scope.prefix(), labels };
     let endpoints = known.0.pin();
     let endpoint = match endpoints.get(&wanted) {
@@ -148,11 +153,7 @@ impl<B> MaybeResponse for Response<B> {
 impl<B, E> MaybeResponse for Result<Response<B>, E> {
     type Body = B;
 
-    fn map(
-        self,
-        call: Call,
-        response: impl FnOnce(Call, Response<B>) -> Response<B>,
-    ) -> Self {
+    fn map(self, call: Call, response: impl FnOnce(Call, Response<B>) -> Response<B>) -> Self {
         match self {
             Ok(value) => Ok(response(call, value)),
             Err(error) => {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::outcome::{End, ErrorType, Outcome};
 use super::tokens::{self, Beat};
+use crate::clock;
 use crate::label::LabelSet;
 use crate::metric::{Counter, FloatGauge, Histogram, UpDownCounter};
 use crate::registry::{Family, RegisterError, Scope};
 use crate::unit::Unit;
-use crate::clock;
 
 /// The prefix where the scope has none of its own.
 pub(super) const PREFIX: &str = "dynamo_component";

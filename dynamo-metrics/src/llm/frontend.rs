@@ -128,9 +128,13 @@ impl FrontendMetrics {
             scope.histogram(name, help).unit(unit).buckets(&buckets).dynamic_family(["model"])
         };
         Ok(Self(Arc::new(Families {
-            requests: scope
-                .counter("requests_total", "Requests that ended.")
-                .dynamic_family(["model", "endpoint", "request_type", "status", "error_type"])?,
+            requests: scope.counter("requests_total", "Requests that ended.").dynamic_family([
+                "model",
+                "endpoint",
+                "request_type",
+                "status",
+                "error_type",
+            ])?,
             in_flight: scope
                 .up_down_counter("inflight_requests", "Requests that are being answered.")
                 .dynamic_family(["model"])?,
@@ -224,12 +228,8 @@ impl RequestMetrics {
         }
         // Up before the phase changes, so that the end, which takes it down, never comes first.
         model.in_flight.inc();
-        let entered = told.phase.compare_exchange(
-            NAMELESS,
-            IN_FLIGHT,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
+        let entered =
+            told.phase.compare_exchange(NAMELESS, IN_FLIGHT, Ordering::AcqRel, Ordering::Acquire);
         if entered.is_err() {
             model.in_flight.dec();
         }
@@ -263,8 +263,7 @@ impl FrontendCall {
     /// The answer is a stream.
     pub(super) fn streams(&self) {
         let request_type = &self.told.0.request_type;
-        let _ =
-            request_type.compare_exchange(UNTOLD, STREAM, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = request_type.compare_exchange(UNTOLD, STREAM, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     pub(super) fn beat(&self, beat: Beat) {
@@ -305,7 +304,9 @@ impl FrontendCall {
         if told.model.get().is_none() {
             self.told.model(UNKNOWN_MODEL);
         }
-        let Some(model) = told.model.get() else { return };
+        let Some(model) = told.model.get() else {
+            return;
+        };
         let request_type = match told.request_type.load(Ordering::Relaxed) {
             STREAM => RequestType::Stream,
             _ => RequestType::Unary,

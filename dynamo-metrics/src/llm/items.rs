@@ -138,8 +138,7 @@ mod tests {
     fn an_error_makes_it_a_failure_and_a_drop_a_cancellation() {
         let (_, endpoint) = endpoint();
         let run = |items: Vec<Result<u8, ()>>, take: usize| {
-            let metered =
-                Metered::new(Call::start(&endpoint), stream::iter(items), Result::is_err);
+            let metered = Metered::new(Call::start(&endpoint), stream::iter(items), Result::is_err);
             let mut taken = Box::pin(metered.take(take));
             while let Some(Some(_)) = futures_util::FutureExt::now_or_never(taken.next()) {}
         };

@@ -213,7 +213,9 @@ impl ResponseState {
 
     /// Records what the stream's reader saw since `before`.
     fn tokens_after(&mut self, before: &Seen) {
-        let Some(stream) = &mut self.stream else { return };
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
         let tokens = stream.seen.tokens.saturating_sub(before.tokens);
         if tokens == 0 {
             return;
@@ -264,7 +266,9 @@ impl ResponseState {
     /// What a drop says, going by what came before it.
     fn outcome_of_drop(&self) -> Outcome {
         let dropped = Call::outcome_of_drop();
-        let Some(head) = &self.head else { return dropped };
+        let Some(head) = &self.head else {
+            return dropped;
+        };
         if dropped == Outcome::Panic {
             return dropped;
         }

@@ -118,6 +118,11 @@ impl Buckets {
         &self.0
     }
 
+    /// The bounds, one after another.
+    pub fn iter(&self) -> std::iter::Copied<std::slice::Iter<'_, f64>> {
+        self.0.iter().copied()
+    }
+
     /// Where `value` falls: the index of the first bound that is not below it, or the number of
     /// bounds for the bucket up to `+Inf`.
     #[inline]
@@ -138,7 +143,7 @@ impl<'a> IntoIterator for &'a Buckets {
     type IntoIter = std::iter::Copied<std::slice::Iter<'a, f64>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.iter().copied()
+        self.iter()
     }
 }
 
@@ -160,10 +165,7 @@ mod tests {
     fn bounds_are_checked() {
         assert_eq!(Buckets::new([]), Err(BucketsError::Empty));
         assert_eq!(Buckets::new((0..257).map(f64::from)), Err(BucketsError::TooMany(257)));
-        assert_eq!(
-            Buckets::new([1.0, f64::INFINITY]),
-            Err(BucketsError::NotFinite(f64::INFINITY))
-        );
+        assert_eq!(Buckets::new([1.0, f64::INFINITY]), Err(BucketsError::NotFinite(f64::INFINITY)));
         assert!(matches!(Buckets::new([f64::NAN]), Err(BucketsError::NotFinite(_))));
         assert_eq!(
             Buckets::new([1.0, 3.0, 2.0]),

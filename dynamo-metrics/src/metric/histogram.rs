@@ -176,7 +176,9 @@ impl HistogramSnapshot {
             if count > 0 && below + within >= rank {
                 let lower = i.checked_sub(1).and_then(|i| self.bounds().get(i).copied());
                 let lower = lower.unwrap_or(0.0);
-                let Some(&upper) = self.bounds().get(i) else { return Some(lower) };
+                let Some(&upper) = self.bounds().get(i) else {
+                    return Some(lower);
+                };
                 return Some(lower + (upper - lower) * (rank - below) / within);
             }
             below += within;

@@ -162,13 +162,14 @@ impl<M: Metric> MetricBuilder<M> {
             .chain(self.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())))
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
-        // Label names and scope values hold no control characters, and a value's length keeps
-        // one pair from reading as two.
         let mut key = String::new();
         for (name, value) in &fixed {
-            key.push_str(&format!("{name}\0{}\0{value}\0", value.len()));
+            // A value's length keeps one pair from reading as two.
+            for piece in [name, "=", itoa::Buffer::new().format(value.len()), ":", value, ","] {
+                key.push_str(piece);
+            }
         }
-        key.push_str(&names.join("\0"));
+        key.push_str(&names.join(","));
 
         let group = core.group(key.into(), || {
             let names = names.iter().map(|&name| name.into()).collect();

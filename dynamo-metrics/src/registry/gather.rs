@@ -39,7 +39,9 @@ impl Walk {
                 }
                 self.series += 1;
                 // A series that another thread is just adding has its place, but is not there yet.
-                let Some(series) = family.get(at) else { continue };
+                let Some(series) = family.get(at) else {
+                    continue;
+                };
                 if !std::mem::replace(&mut self.announced, true) {
                     visitor.family(&describe(family));
                 }
@@ -118,7 +120,9 @@ fn expose(scope: &Scope, name: &str, help: &str, label: (&str, &str), count: &Co
     let metric_type = MetricType::Counter;
     let wanted = Wanted { name, help, unit: None, metric_type, cap: u64::MAX };
     // A user who took one of these names keeps it, and does without our counter.
-    let Ok(family) = scope.tree.index.family(&wanted) else { return };
+    let Ok(family) = scope.tree.index.family(&wanted) else {
+        return;
+    };
     let mut pairs: Vec<_> = scope.labels().chain([label]).collect();
     family.attach(Labels::render(&mut pairs), AnyMetric::Counter(count.clone()));
 }

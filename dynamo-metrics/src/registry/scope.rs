@@ -7,9 +7,7 @@ use papaya::HashMap;
 
 use super::builder::MetricBuilder;
 use super::index::{Families, Index};
-use crate::metric::{
-    Counter, FloatCounter, FloatGauge, Gauge, Histogram, UpDownCounter,
-};
+use crate::metric::{Counter, FloatCounter, FloatGauge, Gauge, Histogram, UpDownCounter};
 use crate::name::{AUTOMATIC_LABELS, scope_value};
 
 /// The prefix of whatever is registered below the root.
@@ -110,37 +108,31 @@ impl Scope {
     }
 
     /// A counter of whole steps; its name should end in `_total`.
-    #[must_use]
     pub fn counter(&self, name: &str, help: &str) -> MetricBuilder<Counter> {
         MetricBuilder::new(self, name, help)
     }
 
     /// A counter of steps that need not be whole; its name should end in `_total`.
-    #[must_use]
     pub fn float_counter(&self, name: &str, help: &str) -> MetricBuilder<FloatCounter> {
         MetricBuilder::new(self, name, help)
     }
 
     /// A gauge of whole numbers.
-    #[must_use]
     pub fn gauge(&self, name: &str, help: &str) -> MetricBuilder<Gauge> {
         MetricBuilder::new(self, name, help)
     }
 
     /// A gauge of any numbers.
-    #[must_use]
     pub fn float_gauge(&self, name: &str, help: &str) -> MetricBuilder<FloatGauge> {
         MetricBuilder::new(self, name, help)
     }
 
     /// A gauge that goes up and down by steps: what is in flight, queued, open.
-    #[must_use]
     pub fn up_down_counter(&self, name: &str, help: &str) -> MetricBuilder<UpDownCounter> {
         MetricBuilder::new(self, name, help)
     }
 
     /// A histogram.
-    #[must_use]
     pub fn histogram(&self, name: &str, help: &str) -> MetricBuilder<Histogram> {
         MetricBuilder::new(self, name, help)
     }

@@ -91,7 +91,9 @@ impl EventReader for OpenAi {
             return;
         }
         // What is no JSON, or no object, is no chunk; the stream is passed on all the same.
-        let Some(chunk) = parse(event.data) else { return };
+        let Some(chunk) = parse(event.data) else {
+            return;
+        };
         seen.failed |= chunk.error.is_some();
         let usage = chunk.usage.as_ref().and_then(ReportedUsage::read);
         if let Some(All(choices)) = chunk.choices {
@@ -315,8 +317,11 @@ mod tests {
 
     #[test]
     fn a_stream_is_complete_at_its_marker_or_when_every_choice_finished() {
-        let first = chunk(r#"{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}"#);
-        let stop = |index: u32| chunk(&format!(r#"{{"index":{index},"delta":{{}},"finish_reason":"stop"}}"#));
+        let first =
+            chunk(r#"{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}"#);
+        let stop = |index: u32| {
+            chunk(&format!(r#"{{"index":{index},"delta":{{}},"finish_reason":"stop"}}"#))
+        };
         assert!(!see(&[&first]).complete);
         assert!(see(&[&first]).needs_marker);
         assert!(!see(&[&first, &stop(0)]).complete);

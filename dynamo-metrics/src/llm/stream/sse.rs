@@ -29,6 +29,7 @@ pub trait EventReader: Send + Sync {
 /// if it has a name (some servers say `event: error` and no more). An event that the stream's end
 /// cuts off is dropped, unless it is the `[DONE]` that many clients take without its empty line.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the position")]
 pub struct Sse<P> {
     protocol: P,
     /// A line whose end has not come yet.
@@ -189,7 +190,10 @@ mod tests {
         assert_eq!(data("data\n\n"), [""]);
         assert_eq!(data("\u{FEFF}data: bom\n\n"), ["bom"]);
         assert_eq!(data(": comment\ndata: a\n:in between\nid: 1\nretry: 2\nfoo\n\n"), ["a"]);
-        assert_eq!(data("data: one\u{2028}line\u{85}\u{b}\u{c}\n\n"), ["one\u{2028}line\u{85}\u{b}\u{c}"]);
+        assert_eq!(
+            data("data: one\u{2028}line\u{85}\u{b}\u{c}\n\n"),
+            ["one\u{2028}line\u{85}\u{b}\u{c}"]
+        );
         assert_eq!(data("data: cut off\n"), Vec::<String>::new());
         assert_eq!(data("data: a\n\ndata: [DONE]"), ["a", "[DONE]"]);
         assert_eq!(

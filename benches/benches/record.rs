@@ -1,0 +1,35 @@
+//! Recording through a handle and by labels, alone and with a second thread.
+
+use divan::{Bencher, black_box};
+use dynamo_metrics::registry::Registry;
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench(threads = [1, 2], sample_size = 100_000)]
+fn counter_inc(bencher: Bencher<'_, '_>) {
+    let registry = Registry::new();
+    let Ok(counter) = registry.counter("x_total", "").register() else {
+        return;
+    };
+    bencher.bench(|| black_box(&counter).inc());
+}
+
+#[divan::bench(threads = [1, 2], sample_size = 100_000)]
+fn histogram_observe(bencher: Bencher<'_, '_>) {
+    let registry = Registry::new();
+    let Ok(histogram) = registry.histogram("x", "").register() else {
+        return;
+    };
+    bencher.bench(|| black_box(&histogram).observe(black_box(0.3)));
+}
+
+#[divan::bench(threads = [1, 2], sample_size = 10_000)]
+fn counter_by_string_labels(bencher: Bencher<'_, '_>) {
+    let registry = Registry::new();
+    let Ok(family) = registry.counter("x_total", "").dynamic_family(["a", "b", "c"]) else {
+        return;
+    };
+    bencher.bench(|| family.with(black_box(["one", "two", "three"])).inc());
+}

@@ -1,0 +1,1 @@
+//! What recording costs: `cargo bench -p dynamo-metrics-benches`.

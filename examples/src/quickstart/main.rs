@@ -1,0 +1,174 @@
+//! An OpenAI-compatible model server with an embedded token generator, measured by this SDK.
+//!
+//! The frontend is measured by a `MetricsLayer`, the engine by `#[instrumented_endpoint]`, and an
+//! exporter shows both to Prometheus. See the README for what to do with it.
+
+mod api;
+mod engine;
+mod load;
+mod openai;
+mod screen;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser;
+use dynamo_metrics::exporter::{DEFAULT_ADDRESS, Exporter};
+use dynamo_metrics::llm::{FrontendMetrics, register_uptime};
+use dynamo_metrics::registry::Registry;
+use dynamo_metrics_tower::MetricsLayer;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use engine::{Engine, Pace};
+
+/// Longest time for answers to end once the program is told to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// An OpenAI-compatible model server to look at metrics with. It needs no weights and no network.
+#[derive(Debug, Parser)]
+#[command(name = "quickstart", version)]
+struct Options {
+    /// Where the model server listens.
+    #[arg(long, default_value = "127.0.0.1:8000")]
+    listen: SocketAddr,
+    /// Where Prometheus finds the metrics.
+    #[arg(long, default_value_t = DEFAULT_ADDRESS)]
+    metrics_listen: SocketAddr,
+    /// The model that is served.
+    #[arg(long, default_value = "demo")]
+    model: String,
+    /// Time to the first token, on average.
+    #[arg(long, value_name = "MS", default_value_t = 200)]
+    ttft_ms: u64,
+    /// Time between chunks, on average.
+    #[arg(long, value_name = "MS", default_value_t = 20)]
+    itl_ms: u64,
+    /// Tokens in each chunk.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    tokens_per_chunk: u32,
+    /// Share of requests whose generation fails in mid-stream.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    fail_rate: f64,
+    /// Built-in clients that stream chats; 0 for none.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    load: u32,
+    /// Stop after so many seconds (default: at Ctrl-C).
+    #[arg(long, value_name = "SECONDS")]
+    duration: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let outcome = tokio::runtime::Runtime::new()
+        .context("cannot start the runtime")
+        .and_then(|runtime| runtime.block_on(run(options)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("quickstart: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options) -> anyhow::Result<()> {
+    let registry = Registry::new();
+
+    // The frontend: every request, measured by the layer to the end of its answer.
+    let namespace = registry.namespace("quickstart");
+    let component = namespace.component("frontend");
+    register_uptime(&component)?;
+    let frontend = FrontendMetrics::register(&registry)?;
+    frontend.serve(&options.model);
+    let layer = MetricsLayer::builder(&component)
+        .frontend_route("/v1/chat/completions", "chat_completions", &frontend)
+        .frontend_route("/v1/completions", "completions", &frontend)
+        .route("/v1/models", "models")
+        .build()?;
+
+    // The engine: its `generate` is measured by the attribute.
+    let pace = Pace {
+        first: Duration::from_millis(options.ttft_ms),
+        next: Duration::from_millis(options.itl_ms),
+        tokens_per_chunk: options.tokens_per_chunk,
+    };
+    let engine = Arc::new(Engine::new(namespace.component("engine"), pace, options.fail_rate));
+    let app = api::router(engine, &options.model).layer(layer);
+
+    let listener = bind(options.listen).await?;
+    let metrics = Exporter::new(&registry).listen(bind(options.metrics_listen).await?);
+    let (address, metrics_address) = (listener.local_addr()?, metrics.local_addr()?);
+
+    let (stop, stopped) = watch::channel(false);
+    let (stop_metrics, metrics_stopped) = watch::channel(false);
+    let until = |mut stopped: watch::Receiver<bool>| async move {
+        let _ = stopped.wait_for(|&stopped| stopped).await;
+    };
+    let mut served = tokio::spawn(
+        axum::serve(listener, app).with_graceful_shutdown(until(stopped.clone())).into_future(),
+    );
+    let exported = tokio::spawn(metrics.serve(until(metrics_stopped)));
+    let clients: Vec<_> = (0..options.load)
+        .map(|_| tokio::spawn(load::client(address, options.model.clone(), stopped.clone())))
+        .collect();
+    let shown = tokio::spawn(screen::show(
+        registry.clone(),
+        screen::Addresses { server: address, metrics: metrics_address, model: options.model },
+        until(stopped.clone()),
+    ));
+
+    tokio::select! {
+        () = interrupt() => {}
+        () = timeout(options.duration) => {}
+        ended = &mut served => ended.context("the server ended by itself")??,
+    }
+    let _ = stop.send(true);
+    let _ = shown.await;
+    println!("\nstopping: waiting for answers to end (at most {} s)", DRAIN.as_secs());
+    let _ = tokio::time::timeout(DRAIN, async {
+        for client in clients {
+            let _ = client.await;
+        }
+        let _ = served.await;
+    })
+    .await;
+    // The exporter goes last, so that a scrape can still see how it ended.
+    let _ = stop_metrics.send(true);
+    let _ = exported.await;
+    Ok(())
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+async fn interrupt() {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+async fn timeout(seconds: Option<u64>) {
+    match seconds {
+        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}

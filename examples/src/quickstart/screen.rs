@@ -1,0 +1,139 @@
+//! What the terminal shows: the registry's own values, read as any format reads them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use dynamo_metrics::metric::HistogramSnapshot;
+use dynamo_metrics::metric::visit::{Family, Number, Series, Value, Visitor};
+use dynamo_metrics::registry::Registry;
+use tokio::time::MissedTickBehavior;
+
+/// Where things are.
+#[derive(Debug)]
+pub(crate) struct Addresses {
+    pub(crate) server: SocketAddr,
+    pub(crate) metrics: SocketAddr,
+    pub(crate) model: String,
+}
+
+/// The values that are shown.
+#[derive(Debug, Default)]
+struct Board {
+    family: String,
+    requests: u64,
+    in_flight: i64,
+    first_token: Option<HistogramSnapshot>,
+    next_token: Option<HistogramSnapshot>,
+    outcomes: BTreeMap<String, u64>,
+}
+
+/// Refreshes the terminal each second, until `stop` is ready.
+pub(crate) async fn show(registry: Registry, addresses: Addresses, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    print!("{}", greeting(&addresses));
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let terminal = std::io::stdout().is_terminal();
+    let (mut before, mut lines) = (0, 0);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = &mut stop => return,
+        }
+        let mut board = Board::default();
+        registry.gather(&mut board);
+        let text = board.text(board.requests.saturating_sub(before));
+        before = board.requests;
+        let mut out = std::io::stdout().lock();
+        if terminal && lines > 0 {
+            // Up to where the last board began, and down to the end cleared.
+            let _ = write!(out, "\x1b[{lines}A\x1b[J");
+        }
+        lines = text.lines().count();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+fn greeting(Addresses { server, metrics, model }: &Addresses) -> String {
+    format!(
+        "quickstart: an OpenAI-compatible server at http://{server}, model \"{model}\"\n\
+         \n\
+         stream a chat:\n  \
+         curl -N http://{server}/v1/chat/completions -H 'content-type: application/json' \\\n    \
+         -d '{{\"model\":\"{model}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n\
+         see the metrics:\n  \
+         curl http://{metrics}/metrics\n\
+         or point Prometheus at {metrics}; Ctrl-C stops\n\n"
+    )
+}
+
+impl Board {
+    fn text(&self, per_second: u64) -> String {
+        let mut text = String::new();
+        let _ = writeln!(
+            text,
+            "requests {:>5}/s   in flight {:>4}   ended {:>7}",
+            per_second, self.in_flight, self.requests
+        );
+        for (name, histogram) in [("TTFT", &self.first_token), ("ITL ", &self.next_token)] {
+            let quantile = |q| histogram.as_ref().and_then(|histogram| histogram.quantile(q));
+            let _ = writeln!(
+                text,
+                "{name}  p50 {}   p99 {}",
+                milliseconds(quantile(0.5)),
+                milliseconds(quantile(0.99))
+            );
+        }
+        let outcomes: Vec<_> = self
+            .outcomes
+            .iter()
+            .filter(|(_, count)| **count > 0)
+            .map(|(outcome, count)| format!("{outcome} {count}"))
+            .collect();
+        let none = if outcomes.is_empty() { "none yet" } else { "" };
+        let _ = writeln!(text, "outcomes  {none}{}", outcomes.join(", "));
+        text
+    }
+}
+
+fn milliseconds(seconds: Option<f64>) -> String {
+    seconds.map_or_else(|| "     – ms".to_owned(), |s| format!("{:>6.1} ms", s * 1e3))
+}
+
+impl Visitor for Board {
+    fn family(&mut self, family: &Family<'_>) {
+        family.name.clone_into(&mut self.family);
+    }
+
+    fn series(&mut self, series: &Series<'_>) {
+        let frontend = series.labels.contains("dynamo_component=\"frontend\"");
+        let known_model = !series.labels.contains("model=\"unknown_model\"");
+        match (self.family.as_str(), series.value) {
+            ("dynamo_component_request_outcomes_total", Value::Counter(Number::Unsigned(n)))
+                if frontend =>
+            {
+                let outcome = series.labels.split("outcome=\"").nth(1).unwrap_or_default();
+                let outcome = outcome.trim_end_matches('"').to_owned();
+                *self.outcomes.entry(outcome).or_default() += n;
+                self.requests += n;
+            }
+            ("dynamo_component_inflight_requests", Value::Gauge(Number::Signed(n))) if frontend => {
+                self.in_flight += n;
+            }
+            ("dynamo_frontend_time_to_first_token_seconds", Value::Histogram(seen))
+                if known_model =>
+            {
+                self.first_token = Some(seen.clone());
+            }
+            ("dynamo_frontend_inter_token_latency_seconds", Value::Histogram(seen))
+                if known_model =>
+            {
+                self.next_token = Some(seen.clone());
+            }
+            _ => {}
+        }
+    }
+}

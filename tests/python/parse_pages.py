@@ -1,0 +1,43 @@
+"""Reads both text formats with prometheus_client's parsers, and compares what they say.
+
+usage: parse_pages.py TEXT OPENMETRICS
+
+Two values of one series may differ only if they count up between the two scrapes, so the pages are
+best taken of a server at rest.
+"""
+
+import sys
+
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as text
+
+
+def samples(families):
+    found = {}
+    for family in families:
+        for sample in family.samples:
+            labels = dict(sample.labels)
+            if "le" in labels:
+                labels["le"] = float(labels["le"])
+            key = (sample.name, tuple(sorted(labels.items())))
+            if key in found:
+                sys.exit(f"twice: {key}")
+            found[key] = sample.value
+    return found
+
+
+def main():
+    with open(sys.argv[1], encoding="utf-8") as page:
+        old = samples(text(page.read()))
+    with open(sys.argv[2], encoding="utf-8") as page:
+        new = samples(openmetrics(page.read()))
+    if old.keys() != new.keys():
+        sys.exit(f"in one format only: {sorted(old.keys() ^ new.keys())[:5]}")
+    moving = "dynamo_component_uptime_seconds"
+    differing = [key for key in old if old[key] != new[key] and key[0] != moving]
+    if differing:
+        sys.exit(f"differing values: {differing[:5]}")
+    print(len(old))
+
+
+main()

@@ -1,0 +1,85 @@
+//! A client of HTTP/1.1 that writes and reads bytes, and so may behave as badly as it likes.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// One connection. Dropping it closes it.
+#[derive(Debug)]
+pub struct Client {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Client {
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub async fn open(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self {
+            stream: TcpStream::connect(address).await?,
+            read: Vec::new(),
+        })
+    }
+
+    /// Opens a connection, sends one request without a body, and reads to the end.
+    ///
+    /// # Errors
+    /// Those of the socket, until the request is sent.
+    pub async fn exchange(address: SocketAddr, method: &str, path: &str) -> io::Result<Vec<u8>> {
+        let mut client = Self::open(address).await?;
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nte: trailers\r\n");
+        client
+            .send(format!("{head}connection: close\r\n\r\n").as_bytes())
+            .await?;
+        Ok(client.read_to_end().await)
+    }
+
+    /// Sends bytes, whatever they are.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
+    /// Says that no more will be sent, and stays to read.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub async fn close_sending(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await
+    }
+
+    /// Reads until `mark` has come, and no further than it must. What came is kept.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] if the connection ends before.
+    pub async fn read_until(&mut self, mark: &str) -> io::Result<&[u8]> {
+        while !self
+            .read
+            .windows(mark.len())
+            .any(|part| part == mark.as_bytes())
+        {
+            if self.stream.read_buf(&mut self.read).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(&self.read)
+    }
+
+    /// Forgets what was read so far.
+    pub fn clear(&mut self) {
+        self.read.clear();
+    }
+
+    /// Reads until the server closes or breaks the connection; all that came since it opened.
+    pub async fn read_to_end(mut self) -> Vec<u8> {
+        // A reset is an end like any other here.
+        while let Ok(1..) = self.stream.read_buf(&mut self.read).await {}
+        self.read
+    }
+}

@@ -1,0 +1,194 @@
+//! Programs that are started for a story, and stopped with it.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use crate::page::Page;
+use crate::tools::workspace_program;
+
+/// Longest wait for anything that a program does.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A program that is stopped when this is dropped.
+#[derive(Debug)]
+pub struct Program(Child);
+
+/// The quickstart, at ports of its own.
+#[derive(Debug)]
+pub struct Quickstart {
+    program: Program,
+    /// Where it serves models.
+    pub server: SocketAddr,
+    /// Where it serves metrics.
+    pub metrics: SocketAddr,
+    output: mpsc::Receiver<String>,
+}
+
+impl Program {
+    /// Starts `command`.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}")))
+    }
+
+    /// Asks the program to end, and waits until it did.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let pid = self.0.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(asked.is_ok_and(|status| status.success()), "cannot signal {pid}");
+        self.wait()
+    }
+
+    /// Waits until the program ended.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub fn wait(&mut self) -> ExitStatus {
+        wait_for("the program to end", || self.0.try_wait().ok().flatten())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Quickstart {
+    /// Starts it with these arguments, and waits until it says where it listens.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut command = Command::new(workspace_program("quickstart"));
+        command
+            .args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::piped());
+        let mut program = Program::start(&mut command);
+        let stdout = program.0.stdout.take();
+        let (lines, output) = mpsc::channel();
+        std::thread::spawn(move || {
+            let read = stdout.map(BufReader::new).into_iter().flat_map(BufReader::lines);
+            for line in read.map_while(Result::ok) {
+                let _ = lines.send(line);
+            }
+        });
+        let mut said = String::new();
+        let (server, metrics) = loop {
+            let line = output.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it said {said:?}"));
+            said.push_str(&line);
+            let address = |after: &str, until: char| -> Option<SocketAddr> {
+                said.split(after).nth(1)?.split(until).next()?.parse().ok()
+            };
+            if let (Some(server), Some(metrics)) =
+                (address("server at http://", ','), address("Prometheus at ", ';'))
+            {
+                break (server, metrics);
+            }
+        };
+        Self { program, server, metrics, output }
+    }
+
+    /// The page of metrics, as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        get(self.metrics, "/metrics", "text/plain")
+    }
+
+    /// The page of metrics.
+    #[must_use]
+    pub fn page(&self) -> Page {
+        Page::read(&self.text())
+    }
+
+    /// The page of metrics, once nothing is in flight any more.
+    ///
+    /// # Panics
+    /// If something stays in flight.
+    #[must_use]
+    pub fn page_at_rest(&self) -> Page {
+        wait_for("in-flight to fall to zero", || {
+            let page = self.page();
+            let names = ["dynamo_component_inflight_requests", "dynamo_frontend_inflight_requests"];
+            names.iter().all(|name| page.sum(name, &[]) == Some(0.0)).then_some(page)
+        })
+    }
+
+    /// Asks it to end, waits until it did, and returns all that it said since the start.
+    pub fn terminate(mut self) -> (ExitStatus, String) {
+        let status = self.program.terminate();
+        (status, self.output.iter().collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.program.wait()
+    }
+}
+
+/// Asks until there is an answer.
+///
+/// # Panics
+/// If there is none in time.
+pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited too long for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A port that was free a moment ago.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    listener.unwrap_or_else(|error| panic!("no free port: {error}")).port()
+}
+
+/// The body of an answer to a `GET`, read to the end of the connection.
+///
+/// # Panics
+/// If there is no answer, or none with status 200.
+#[must_use]
+pub fn get(address: SocketAddr, path: &str, accept: &str) -> String {
+    try_get(address, path, accept).unwrap_or_else(|why| panic!("{address}{path}: {why}"))
+}
+
+/// The same, where there may be no answer yet.
+///
+/// # Errors
+/// Why there is none.
+pub fn try_get(address: SocketAddr, path: &str, accept: &str) -> Result<String, String> {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        // HTTP/1.0: the answer is not chunked, and ends with the connection.
+        write!(stream, "GET {path} HTTP/1.0\r\nhost: {address}\r\naccept: {accept}\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    let answer = ask().map_err(|error| error.to_string())?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.split(' ').nth(1) == Some("200") => Ok(body.to_owned()),
+        _ => Err(answer),
+    }
+}

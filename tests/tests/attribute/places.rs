@@ -1,0 +1,263 @@
+//! Where runs are counted: scopes and labels.
+
+use std::cell::{Cell, RefCell};
+
+use dynamo_metrics::instrumented_endpoint;
+use dynamo_metrics::label::LabelValue;
+use dynamo_metrics::registry::{Registry, Scope};
+
+use super::{ended, page, run};
+
+const TOTAL: &str = "dynamo_component_requests_total";
+
+#[derive(Clone, Copy, LabelValue)]
+enum Tier {
+    Free,
+    #[label(rename = "paid-up")]
+    PaidUp,
+}
+
+struct Engine {
+    scope: Scope,
+}
+
+impl Engine {
+    #[instrumented_endpoint(name = "generate", scope = &self.scope)]
+    async fn generate(&self) {}
+
+    #[instrumented_endpoint(scope = self.scope)]
+    async fn by_value(&self) {}
+
+    #[instrumented_endpoint(scope = self.scope.component("made").with_prefix("dynamo_made"))]
+    async fn made(&self) {}
+}
+
+/// The labels of every sample of `requests_total`, as `name=value`, with the sample.
+fn totals(registry: &Registry) -> Vec<String> {
+    let page = page(registry);
+    let samples = page.samples().iter().filter(|sample| sample.name == TOTAL);
+    let mut totals: Vec<String> = samples
+        .map(|sample| {
+            let labels: Vec<_> = sample.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            format!("{} {}", labels.join(","), sample.value)
+        })
+        .collect();
+    totals.sort();
+    totals
+}
+
+#[test]
+fn an_endpoint_is_named_as_its_function() {
+    #[instrumented_endpoint(scope = _registry)]
+    async fn r#match(_registry: &Registry) {}
+
+    #[instrumented_endpoint(name = "chat/completions", scope = _registry)]
+    async fn chat(_registry: &Registry) {}
+
+    let registry = Registry::new();
+    run(r#match(&registry));
+    run(chat(&registry));
+    let named: Vec<_> = totals(&registry);
+    assert_eq!(named.len(), 2);
+    assert!(named.contains(&"dynamo_endpoint=match 1".to_owned()), "{named:?}");
+}
+
+#[test]
+fn two_components_in_one_process_keep_their_own_labels() {
+    let registry = Registry::new();
+    let prod = registry.namespace("prod");
+    let engine = |name| Engine { scope: prod.component(name) };
+    let (prefill, decode) = (engine("prefill"), engine("decode"));
+    run(prefill.generate());
+    run(decode.generate());
+    run(prefill.generate());
+    assert_eq!(
+        totals(&registry),
+        [
+            "dynamo_component=decode,dynamo_endpoint=generate,dynamo_namespace=prod 1",
+            "dynamo_component=prefill,dynamo_endpoint=generate,dynamo_namespace=prod 2",
+        ]
+    );
+}
+
+#[test]
+fn two_registries_in_one_process_stay_apart() {
+    let registries = [Registry::new(), Registry::new()];
+    let engines = registries.each_ref().map(|registry| Engine { scope: registry.component("a") });
+    run(engines[0].generate());
+    run(engines[1].generate());
+    run(engines[1].generate());
+    assert_eq!(ended(&registries[0], "generate"), "success=1");
+    assert_eq!(ended(&registries[1], "generate"), "success=2");
+}
+
+#[test]
+fn functions_of_one_name_in_one_scope_are_one_endpoint() {
+    #[instrumented_endpoint(name = "generate", scope = _scope)]
+    async fn another(_scope: &Scope) {}
+
+    let registry = Registry::new();
+    let engine = Engine { scope: registry.component("backend") };
+    run(engine.generate());
+    run(another(&engine.scope));
+    assert_eq!(
+        totals(&registry),
+        ["dynamo_component=backend,dynamo_endpoint=generate 2"]
+    );
+}
+
+#[test]
+fn a_scope_is_taken_by_reference_or_by_value() {
+    let registry = Registry::new();
+    let engine = Engine { scope: registry.component("backend") };
+    run(engine.by_value());
+    run(engine.made());
+    let page = page(&registry);
+    assert_eq!(page.sum(TOTAL, &[("dynamo_endpoint", "by_value")]), Some(1.0));
+    let labels = [("dynamo_component", "backend_made"), ("dynamo_endpoint", "made")];
+    assert_eq!(page.sum("dynamo_made_requests_total", &labels), Some(1.0));
+}
+
+#[test]
+fn the_scope_of_an_endpoint_is_taken_as_it_is() {
+    #[instrumented_endpoint(name = "ignored", scope = _scope)]
+    async fn generate(_scope: &Scope) {}
+
+    let registry = Registry::new();
+    run(generate(&registry.component("backend").endpoint("chat")));
+    assert_eq!(totals(&registry), ["dynamo_component=backend,dynamo_endpoint=chat 1"]);
+}
+
+#[test]
+fn without_a_scope_the_global_registry_counts() {
+    #[instrumented_endpoint(name = "counted_globally")]
+    async fn counted() {}
+
+    run(counted());
+    assert_eq!(ended(Registry::global(), "counted_globally"), "success=1");
+}
+
+#[test]
+fn labels_are_exposed_as_their_values_say() {
+    #[instrumented_endpoint(scope = _registry, labels(
+        tier = tier,
+        cached = matches!(tier, Tier::Free),
+        fallback = fallback,
+        by_reference = &tier,
+        kind = "chat",
+        r#type = "text",
+    ))]
+    async fn generate(_registry: &Registry, tier: Tier, fallback: Option<Tier>) {}
+
+    let registry = Registry::new();
+    run(generate(&registry, Tier::Free, None));
+    run(generate(&registry, Tier::PaidUp, Some(Tier::Free)));
+    run(generate(&registry, Tier::PaidUp, Some(Tier::Free)));
+    assert_eq!(
+        totals(&registry),
+        [
+            "by_reference=free,cached=true,dynamo_endpoint=generate,fallback=none,kind=chat,\
+             tier=free,type=text 1",
+            "by_reference=paid-up,cached=false,dynamo_endpoint=generate,fallback=free,kind=chat,\
+             tier=paid-up,type=text 2",
+        ]
+    );
+}
+
+#[test]
+fn labels_are_on_every_metric_of_the_endpoint() {
+    #[instrumented_endpoint(scope = _registry, labels(tier = tier))]
+    async fn generate(
+        _registry: &Registry,
+        tier: Tier,
+    ) -> futures_util::stream::BoxStream<'static, Result<u8, ()>> {
+        assert!(matches!(tier, Tier::Free));
+        Box::pin(futures_util::stream::iter([Ok(1), Ok(2), Err(())]))
+    }
+
+    let registry = Registry::new();
+    let stream = run(generate(&registry, Tier::Free));
+    run(futures_util::StreamExt::for_each(stream, async |_| {}));
+    let page = page(&registry);
+    let samples: Vec<_> = page
+        .samples()
+        .iter()
+        .filter(|sample| sample.name.starts_with("dynamo_component_"))
+        .collect();
+    assert!(samples.len() > 20, "{samples:?}");
+    for sample in samples {
+        assert_eq!(sample.labels.get("tier").map(String::as_str), Some("free"), "{sample:?}");
+    }
+}
+
+#[test]
+fn labels_are_read_before_the_body_moves_what_they_are_of() {
+    struct Request {
+        tier: Tier,
+        prompt: String,
+    }
+
+    #[instrumented_endpoint(scope = _registry, labels(tier = request.tier))]
+    async fn generate(_registry: &Registry, mut request: Request) -> String {
+        request.tier = Tier::PaidUp;
+        let Request { prompt, .. } = request;
+        prompt
+    }
+
+    let registry = Registry::new();
+    let request = Request { tier: Tier::Free, prompt: "hi".to_owned() };
+    assert_eq!(run(generate(&registry, request)), "hi");
+    assert_eq!(totals(&registry), ["dynamo_endpoint=generate,tier=free 1"]);
+}
+
+#[test]
+fn scope_and_labels_are_evaluated_once_for_each_run() {
+    fn count<T>(counter: &Cell<u8>, value: T) -> T {
+        counter.set(counter.get() + 1);
+        value
+    }
+
+    #[instrumented_endpoint(
+        scope = count(scopes, registry),
+        labels(cached = count(labels, true)),
+    )]
+    async fn generate(registry: &Registry, scopes: &Cell<u8>, labels: &Cell<u8>) -> u8 {
+        assert!(!registry.is_endpoint());
+        // Both are evaluated by now.
+        scopes.get() * 10 + labels.get()
+    }
+
+    let (registry, scopes, labels) = (Registry::new(), Cell::new(0), Cell::new(0));
+    assert_eq!(run(generate(&registry, &scopes, &labels)), 11);
+    assert_eq!(run(generate(&registry, &scopes, &labels)), 22);
+}
+
+#[test]
+fn a_lock_that_the_scope_needs_is_free_in_the_body() {
+    #[instrumented_endpoint(scope = scope.borrow_mut().component("backend"))]
+    async fn generate(scope: &RefCell<Registry>) -> bool {
+        scope.try_borrow_mut().is_ok()
+    }
+
+    let registry = Registry::new();
+    assert!(run(generate(&RefCell::new(registry.clone()))));
+    assert_eq!(ended(&registry, "generate"), "success=1");
+}
+
+#[test]
+fn functions_of_one_name_may_have_labels_of_their_own() {
+    #[instrumented_endpoint(name = "generate", scope = _registry, labels(tier = "free"))]
+    async fn labelled(_registry: &Registry) {}
+
+    #[instrumented_endpoint(name = "generate", scope = _registry)]
+    async fn plain(_registry: &Registry) {}
+
+    let registry = Registry::new();
+    run(labelled(&registry));
+    run(plain(&registry));
+    run(plain(&registry));
+    assert_eq!(
+        totals(&registry),
+        ["dynamo_endpoint=generate 2", "dynamo_endpoint=generate,tier=free 1"]
+    );
+}

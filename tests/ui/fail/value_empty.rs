@@ -1,0 +1,8 @@
+//! `LabelValue` of an enum without variants.
+
+use dynamo_metrics::label::LabelValue;
+
+#[derive(LabelValue)]
+enum Tier {}
+
+fn main() {}

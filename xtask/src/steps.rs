@@ -1,0 +1,64 @@
+//! The steps of `cargo xtask test`, in the order in which they are cheapest to fail.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+
+use crate::tools;
+
+pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
+    let start = Instant::now();
+    step("format", &mut cargo(root, &["fmt", "--all", "--check"]))?;
+    tools::fetch(root)?;
+    step(
+        "lint",
+        &mut cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+    )?;
+    // The core must also build with nothing but itself.
+    step(
+        "lint without features",
+        &mut cargo(
+            root,
+            &["clippy", "-p", "dynamo-metrics", "--no-default-features", "--", "-D", "warnings"],
+        ),
+    )?;
+    step(
+        "documentation",
+        cargo(root, &["doc", "--workspace", "--no-deps", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )?;
+    // The stories start this program; built here, no test's time goes into it.
+    step("quickstart", &mut cargo(root, &["build", "--bin", "quickstart"]))?;
+    if has_nextest(root) {
+        step("tests", &mut cargo(root, &["nextest", "run", "--no-fail-fast"]))?;
+    } else {
+        println!("cargo-nextest is not here; cargo test does the same, a little slower");
+        let all = ["test", "--lib", "--bins", "--tests", "--no-fail-fast"];
+        step("tests", &mut cargo(root, &all))?;
+    }
+    step("documentation's examples", &mut cargo(root, &["test", "--doc"]))?;
+    println!("all passed in {} s", start.elapsed().as_secs());
+    Ok(())
+}
+
+fn cargo(root: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root).args(arguments);
+    command
+}
+
+fn step(name: &str, command: &mut Command) -> anyhow::Result<()> {
+    println!("==> {name}");
+    let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
+    if !status.success() {
+        bail!("{name}: {command:?} failed ({status})");
+    }
+    Ok(())
+}
+
+fn has_nextest(root: &Path) -> bool {
+    let mut ask = cargo(root, &["nextest", "--version"]);
+    ask.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
