@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::fmt;
 use std::sync::Arc;
 
+use dynamo_metrics::llm::stream::{ChooseReader, StreamReader};
 use dynamo_metrics::llm::{EndpointMetrics, FrontendMetrics};
 use dynamo_metrics::registry::{RegisterError, Scope};
 use tower_layer::Layer;
@@ -20,11 +22,12 @@ const UNMATCHED: &str = "unmatched";
 pub struct MetricsLayer(Arc<Routes>);
 
 /// The choices of a [`MetricsLayer`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use = "nothing is measured before `build`"]
 pub struct MetricsLayerBuilder {
     scope: Scope,
     routes: Vec<(String, Choice)>,
+    reader: Option<ChooseReader>,
 }
 
 #[derive(Debug, Clone)]
@@ -51,10 +54,10 @@ pub enum BuildError {
 }
 
 /// Every endpoint, by path.
-#[derive(Debug)]
 pub(crate) struct Routes {
     by_path: HashMap<String, Option<Route>>,
     unmatched: Route,
+    pub(crate) reader: Option<ChooseReader>,
 }
 
 /// One endpoint.
@@ -76,7 +79,7 @@ impl MetricsLayer {
 
     /// Measures requests by their path, as endpoints below `scope`.
     pub fn builder(scope: &Scope) -> MetricsLayerBuilder {
-        MetricsLayerBuilder { scope: scope.clone(), routes: Vec::new() }
+        MetricsLayerBuilder { scope: scope.clone(), routes: Vec::new(), reader: None }
     }
 }
 
@@ -100,6 +103,40 @@ impl MetricsLayerBuilder {
     /// Requests to exactly `path` are not measured at all (default: all are).
     pub fn exclude(mut self, path: &str) -> Self {
         self.routes.push((path.to_owned(), Choice::Excluded));
+        self
+    }
+
+    /// Chooses how a streamed answer is read for its tokens, by its head (default: OpenAI's events
+    /// for `text/event-stream`, nothing else). `None` leaves the choice to the default.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::llm::stream::{Seen, StreamReader};
+    /// use dynamo_metrics::registry::Registry;
+    /// use dynamo_metrics_tower::MetricsLayer;
+    ///
+    /// /// A token on each line.
+    /// struct Lines;
+    ///
+    /// impl StreamReader for Lines {
+    ///     fn read(&mut self, frame: &[u8], seen: &mut Seen) {
+    ///         seen.tokens += frame.iter().filter(|&&byte| byte == b'\n').count() as u64;
+    ///     }
+    /// }
+    ///
+    /// let layer = MetricsLayer::builder(&Registry::new().component("api"))
+    ///     .stream_reader(|head| {
+    ///         let lines = head.headers.get("content-type")? == "text/x-lines";
+    ///         lines.then(|| Box::new(Lines) as Box<dyn StreamReader>)
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), dynamo_metrics_tower::BuildError>(())
+    /// ```
+    pub fn stream_reader(
+        mut self,
+        choose: impl Fn(&http::response::Parts) -> Option<Box<dyn StreamReader>> + Send + Sync + 'static,
+    ) -> Self {
+        self.reader = Some(Arc::new(choose));
         self
     }
 
@@ -131,7 +168,7 @@ impl MetricsLayerBuilder {
             self.scope.endpoint(UNMATCHED)
         };
         let unmatched = Route { endpoint: register(&unmatched, UNMATCHED)?, frontend: None };
-        Ok(MetricsLayer(Arc::new(Routes { by_path, unmatched })))
+        Ok(MetricsLayer(Arc::new(Routes { by_path, unmatched, reader: self.reader })))
     }
 }
 
@@ -139,6 +176,21 @@ impl Routes {
     /// The endpoint of `path`; `None` if it is excluded.
     pub(crate) fn find(&self, path: &str) -> Option<&Route> {
         self.by_path.get(path).map_or(Some(&self.unmatched), Option::as_ref)
+    }
+}
+
+impl fmt::Debug for MetricsLayerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetricsLayerBuilder")
+            .field("scope", &self.scope)
+            .field("routes", &self.routes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routes").field("by_path", &self.by_path).finish_non_exhaustive()
     }
 }
 

@@ -59,6 +59,9 @@ where
         };
         // Before the call of the inner service, so that what happens in there is covered.
         let mut state = ResponseState::start(&route.endpoint, request.method());
+        if let Some(choose) = &self.routes.reader {
+            state = state.with_reader(choose);
+        }
         if let Some((frontend, name)) = &route.frontend {
             let told = frontend.request(name);
             state = state.with_frontend(&told);

@@ -2,9 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Longest wait for the next bytes.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One connection. Dropping it closes it.
 #[derive(Debug)]
@@ -19,23 +24,18 @@ impl Client {
     /// # Errors
     /// Those of the socket.
     pub async fn open(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self {
-            stream: TcpStream::connect(address).await?,
-            read: Vec::new(),
-        })
+        Ok(Self { stream: TcpStream::connect(address).await?, read: Vec::new() })
     }
 
     /// Opens a connection, sends one request without a body, and reads to the end.
     ///
     /// # Errors
-    /// Those of the socket, until the request is sent.
+    /// Those of the socket, until the request is sent, and [`io::ErrorKind::TimedOut`].
     pub async fn exchange(address: SocketAddr, method: &str, path: &str) -> io::Result<Vec<u8>> {
         let mut client = Self::open(address).await?;
         let head = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nte: trailers\r\n");
-        client
-            .send(format!("{head}connection: close\r\n\r\n").as_bytes())
-            .await?;
-        Ok(client.read_to_end().await)
+        client.send(format!("{head}connection: close\r\n\r\n").as_bytes()).await?;
+        client.read_to_end().await
     }
 
     /// Sends bytes, whatever they are.
@@ -57,14 +57,11 @@ impl Client {
     /// Reads until `mark` has come, and no further than it must. What came is kept.
     ///
     /// # Errors
-    /// [`io::ErrorKind::UnexpectedEof`] if the connection ends before.
+    /// [`io::ErrorKind::UnexpectedEof`] if the connection ends before, and
+    /// [`io::ErrorKind::TimedOut`] if nothing comes for ten seconds.
     pub async fn read_until(&mut self, mark: &str) -> io::Result<&[u8]> {
-        while !self
-            .read
-            .windows(mark.len())
-            .any(|part| part == mark.as_bytes())
-        {
-            if self.stream.read_buf(&mut self.read).await? == 0 {
+        while !self.read.windows(mark.len()).any(|part| part == mark.as_bytes()) {
+            if timeout(PATIENCE, self.stream.read_buf(&mut self.read)).await?? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
@@ -77,9 +74,12 @@ impl Client {
     }
 
     /// Reads until the server closes or breaks the connection; all that came since it opened.
-    pub async fn read_to_end(mut self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::TimedOut`] if nothing comes for ten seconds.
+    pub async fn read_to_end(mut self) -> io::Result<Vec<u8>> {
         // A reset is an end like any other here.
-        while let Ok(1..) = self.stream.read_buf(&mut self.read).await {}
-        self.read
+        while let Ok(1..) = timeout(PATIENCE, self.stream.read_buf(&mut self.read)).await? {}
+        Ok(self.read)
     }
 }

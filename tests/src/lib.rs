@@ -7,3 +7,8 @@ pub mod page;
 pub mod program;
 pub mod script;
 pub mod tools;
+
+/// The README's program compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

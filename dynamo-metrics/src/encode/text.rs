@@ -70,11 +70,13 @@ impl TextEncoder {
     }
 
     /// How much of the page was written and not taken yet, in bytes.
+    #[cfg(feature = "exporter")]
     pub(crate) fn len(&self) -> usize {
         self.page.len()
     }
 
     /// Takes what was written so far.
+    #[cfg(feature = "exporter")]
     pub(crate) fn take(&mut self) -> String {
         std::mem::take(&mut self.page)
     }

@@ -113,7 +113,8 @@ const UNARY: u8 = 2;
 #[derive(Debug)]
 pub(super) struct FrontendCall {
     told: RequestMetrics,
-    counted: AtomicU64,
+    /// Output tokens that were counted as they passed.
+    counted: u64,
 }
 
 impl FrontendMetrics {
@@ -255,9 +256,27 @@ impl RequestMetrics {
     }
 }
 
+impl Told {
+    /// Takes the request out of its model's in-flight gauge, if it is there.
+    fn leave(&self) {
+        if self.phase.swap(ENDED, Ordering::AcqRel) == IN_FLIGHT
+            && let Some(model) = self.model.get()
+        {
+            model.in_flight.dec();
+        }
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        // Without an answer to measure, nobody else would.
+        self.leave();
+    }
+}
+
 impl FrontendCall {
     pub(super) fn start(told: &RequestMetrics) -> Self {
-        Self { told: told.clone(), counted: AtomicU64::new(0) }
+        Self { told: told.clone(), counted: 0 }
     }
 
     /// The answer is a stream.
@@ -272,15 +291,15 @@ impl FrontendCall {
         }
     }
 
-    pub(super) fn output_tokens(&self, tokens: u64) {
-        self.counted.fetch_add(tokens, Ordering::Relaxed);
+    pub(super) fn output_tokens(&mut self, tokens: u64) {
+        self.counted += tokens;
         if let Some(model) = self.told.0.model.get() {
             model.output_tokens.inc_by(tokens);
         }
     }
 
     /// The stream's own account, of which so many tokens were not counted as they passed.
-    pub(super) fn usage(&self, usage: Usage, uncounted: u64) {
+    pub(super) fn usage(&mut self, usage: Usage, uncounted: u64) {
         if uncounted > 0 {
             self.output_tokens(uncounted);
         }
@@ -296,11 +315,7 @@ impl FrontendCall {
     pub(super) fn end(&mut self, end: End, duration: Duration) {
         let told = &*self.told.0;
         // After this no model can be named any more, so what is read below is final.
-        if told.phase.swap(ENDED, Ordering::AcqRel) == IN_FLIGHT
-            && let Some(model) = told.model.get()
-        {
-            model.in_flight.dec();
-        }
+        told.leave();
         if told.model.get().is_none() {
             self.told.model(UNKNOWN_MODEL);
         }
@@ -328,12 +343,11 @@ impl FrontendCall {
         if input_tokens > 0 {
             model.input_tokens.observe(input_tokens as f64);
         }
-        let counted = self.counted.load(Ordering::Relaxed);
         let output_tokens = told.output_tokens.load(Ordering::Relaxed);
         // An answer in one piece was told of, and passed unread.
-        model.output_tokens.inc_by(output_tokens.saturating_sub(counted));
-        if output_tokens.max(counted) > 0 {
-            let tokens = if output_tokens > 0 { output_tokens } else { counted };
+        model.output_tokens.inc_by(output_tokens.saturating_sub(self.counted));
+        let tokens = if output_tokens > 0 { output_tokens } else { self.counted };
+        if tokens > 0 {
             model.output_sequence.observe(tokens as f64);
         }
     }

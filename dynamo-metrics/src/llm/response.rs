@@ -4,6 +4,9 @@
 //! length, at once if there is nothing to send, or because the client is gone. The first of these
 //! that is seen ends the request; a drop without any of them is read by what came before.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
 use bytes::Buf;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, StatusCode, response};
@@ -12,7 +15,7 @@ use super::call::{Call, Serving};
 use super::endpoint::EndpointMetrics;
 use super::frontend::{FrontendCall, RequestMetrics};
 use super::outcome::{End, Outcome};
-use super::stream::{Seen, StreamReader, is_event_stream, is_grpc, reader_for};
+use super::stream::{ChooseReader, Seen, StreamReader, is_event_stream, is_grpc, reader_for};
 use super::tokens::TokenClock;
 use crate::clock;
 
@@ -24,10 +27,10 @@ const MOST_SLICES: usize = 16;
 /// It ends exactly once. Dropped before that, it ends as what the rules make of it: a panic if the
 /// thread is panicking, complete if all of a declared length or the stream's terminal marker has
 /// passed, cancelled otherwise.
-#[derive(Debug)]
 pub struct ResponseState {
     call: Call,
     frontend: Option<FrontendCall>,
+    choose_reader: Option<ChooseReader>,
     /// HEAD and CONNECT change what a body is.
     method: MethodKind,
     head: Option<Head>,
@@ -59,7 +62,8 @@ struct Head {
 
 /// A body that is read for its tokens.
 struct Stream {
-    reader: Box<dyn StreamReader>,
+    /// `None` once it panicked.
+    reader: Option<Box<dyn StreamReader>>,
     seen: Seen,
     clock: TokenClock,
 }
@@ -84,6 +88,13 @@ impl ResponseState {
         self
     }
 
+    /// The reader of its stream is chosen by `choose`, if that makes a choice.
+    #[must_use]
+    pub fn with_reader(mut self, choose: &ChooseReader) -> Self {
+        self.choose_reader = Some(Arc::clone(choose));
+        self
+    }
+
     /// A request that nobody measures.
     #[must_use]
     pub fn unmeasured() -> Self {
@@ -95,6 +106,7 @@ impl ResponseState {
         Self {
             call,
             frontend: None,
+            choose_reader: None,
             method: MethodKind::Other,
             head: None,
             bytes: 0,
@@ -146,8 +158,13 @@ impl ResponseState {
         if no_body || ended {
             return self.complete();
         }
-        self.stream = reader_for(&head.headers).map(|reader| Stream {
-            reader,
+        // What a user wrote may panic; the answer goes on without it.
+        let chosen = self
+            .choose_reader
+            .take()
+            .and_then(|choose| catch_unwind(AssertUnwindSafe(|| choose(head))).ok().flatten());
+        self.stream = chosen.or_else(|| reader_for(&head.headers)).map(|reader| Stream {
+            reader: Some(reader),
             seen: Seen::default(),
             clock: TokenClock::new(self.call.started()),
         });
@@ -196,7 +213,7 @@ impl ResponseState {
         }
         if let Some(stream) = &mut self.stream {
             let before = stream.seen;
-            stream.reader.end(&mut stream.seen);
+            stream.with_reader(|reader, seen| reader.end(seen));
             self.tokens_after(&before);
         }
         let outcome = match (&self.head, &self.stream) {
@@ -223,7 +240,7 @@ impl ResponseState {
         let beat = stream.clock.beat(clock::now(), tokens);
         self.call.beat(beat);
         self.call.output_tokens(tokens);
-        if let Some(frontend) = &self.frontend {
+        if let Some(frontend) = &mut self.frontend {
             frontend.beat(beat);
             frontend.output_tokens(tokens);
         }
@@ -238,8 +255,8 @@ impl ResponseState {
             in_body: self.head.is_some() && outcome != self.head_outcome(),
             status: self.head.as_ref().map(|head| head.status),
         };
-        if let Some(stream) = &self.stream {
-            self.usage(stream.seen);
+        if let Some(seen) = self.stream.as_ref().map(|stream| stream.seen) {
+            self.usage(seen);
         }
         if let Some(frontend) = &mut self.frontend {
             frontend.end(end, self.call.started().elapsed());
@@ -252,13 +269,13 @@ impl ResponseState {
     }
 
     /// The stream's own account of its tokens, where it gave one.
-    fn usage(&self, seen: Seen) {
+    fn usage(&mut self, seen: Seen) {
         let Some(usage) = seen.usage else { return };
         let uncounted = usage.output_tokens.saturating_sub(seen.tokens);
         if uncounted > 0 {
             self.call.output_tokens(uncounted);
         }
-        if let Some(frontend) = &self.frontend {
+        if let Some(frontend) = &mut self.frontend {
             frontend.usage(usage, uncounted);
         }
     }
@@ -295,9 +312,33 @@ impl Stream {
     fn read(&mut self, data: &impl Buf) {
         let mut slices = [std::io::IoSlice::new(&[]); MOST_SLICES];
         let filled = data.chunks_vectored(&mut slices);
-        for slice in slices.iter().take(filled) {
-            self.reader.read(slice, &mut self.seen);
+        self.with_reader(|reader, seen| {
+            for slice in slices.iter().take(filled) {
+                reader.read(slice, seen);
+            }
+        });
+    }
+
+    /// Readers are users' code as well: one that panics is let go, and the answer goes on.
+    fn with_reader(&mut self, work: impl FnOnce(&mut dyn StreamReader, &mut Seen)) {
+        let Some(reader) = &mut self.reader else { return };
+        let seen = &mut self.seen;
+        if catch_unwind(AssertUnwindSafe(|| work(&mut **reader, seen))).is_err() {
+            tracing::error!("a stream reader panicked; its stream is read no further");
+            self.reader = None;
         }
+    }
+}
+
+impl std::fmt::Debug for ResponseState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResponseState")
+            .field("call", &self.call)
+            .field("head", &self.head)
+            .field("bytes", &self.bytes)
+            .field("stream", &self.stream)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
     }
 }
 

@@ -58,15 +58,13 @@ fn a_return_in_a_loop_ends_a_run_once() {
     #[instrumented_endpoint(scope = registry)]
     async fn search(registry: &Registry, words: &[&str]) -> Result<usize, ()> {
         for (at, word) in words.iter().enumerate() {
-            loop {
-                match *word {
-                    "stop" => return Ok(at),
-                    "fail" => return Err(()),
-                    _ => break,
-                }
+            match *word {
+                "stop" => return Ok(at),
+                "fail" => return Err(()),
+                _ => {}
             }
         }
-        Err(assert!(!registry.is_endpoint()))
+        Err(())
     }
 
     let registry = Registry::new();
@@ -78,8 +76,8 @@ fn a_return_in_a_loop_ends_a_run_once() {
 
 #[test]
 fn the_last_expression_ends_a_run_as_what_it_is() {
-    #[instrumented_endpoint(scope = _registry)]
-    async fn tail(_registry: &Registry, text: &str) -> Result<u8, ParseIntError> {
+    #[instrumented_endpoint(scope = registry)]
+    async fn tail(registry: &Registry, text: &str) -> Result<u8, ParseIntError> {
         text.parse()
     }
 
@@ -91,18 +89,18 @@ fn the_last_expression_ends_a_run_as_what_it_is() {
 
 #[test]
 fn a_result_by_another_name_is_a_result() {
-    #[instrumented_endpoint(scope = _registry)]
-    async fn aliased(_registry: &Registry, text: &str) -> Reply<u8> {
+    #[instrumented_endpoint(scope = registry)]
+    async fn aliased(registry: &Registry, text: &str) -> Reply<u8> {
         text.parse()
     }
 
-    #[instrumented_endpoint(scope = _registry)]
-    async fn of_io(_registry: &Registry, text: &str) -> io::Result<u8> {
+    #[instrumented_endpoint(scope = registry)]
+    async fn of_io(registry: &Registry, text: &str) -> io::Result<u8> {
         text.parse().map_err(io::Error::other)
     }
 
-    #[instrumented_endpoint(scope = _registry)]
-    async fn hidden(_registry: &Registry, text: &str) -> Count {
+    #[instrumented_endpoint(scope = registry)]
+    async fn hidden(registry: &Registry, text: &str) -> Count {
         text.parse().map_err(io::Error::other)
     }
 
@@ -119,13 +117,13 @@ fn a_result_by_another_name_is_a_result() {
 
 #[test]
 fn a_result_in_a_generic_or_opaque_type_is_a_result() {
-    #[instrumented_endpoint(scope = _registry)]
-    async fn generic<T, E>(_registry: &Registry, result: Result<T, E>) -> Result<T, E> {
+    #[instrumented_endpoint(scope = registry)]
+    async fn generic<T, E>(registry: &Registry, result: Result<T, E>) -> Result<T, E> {
         result
     }
 
-    #[instrumented_endpoint(scope = _registry)]
-    async fn opaque(_registry: &Registry, ok: bool) -> Result<impl ToString, impl ToString> {
+    #[instrumented_endpoint(scope = registry)]
+    async fn opaque(registry: &Registry, ok: bool) -> Result<impl ToString, impl ToString> {
         if ok {
             return Ok(7);
         }
@@ -143,23 +141,23 @@ fn a_result_in_a_generic_or_opaque_type_is_a_result() {
 
 #[test]
 fn any_other_value_is_a_success() {
-    #[instrumented_endpoint(scope = _registry)]
-    async fn number(_registry: &Registry) -> u8 {
+    #[instrumented_endpoint(scope = registry)]
+    async fn number(registry: &Registry) -> u8 {
         7
     }
 
-    #[instrumented_endpoint(scope = _registry)]
-    async fn absent(_registry: &Registry) -> Option<u8> {
+    #[instrumented_endpoint(scope = registry)]
+    async fn absent(registry: &Registry) -> Option<u8> {
         None
     }
 
-    #[instrumented_endpoint(scope = _registry)]
-    async fn borrowed<'a>(_registry: &Registry, text: &'a str) -> &'a str {
+    #[instrumented_endpoint(scope = registry)]
+    async fn borrowed<'a>(registry: &Registry, text: &'a str) -> &'a str {
         text.trim()
     }
 
-    #[instrumented_endpoint(scope = _registry)]
-    async fn unknown<T>(_registry: &Registry, value: T) -> T {
+    #[instrumented_endpoint(scope = registry)]
+    async fn unknown<T>(registry: &Registry, value: T) -> T {
         value
     }
 
@@ -176,8 +174,8 @@ fn any_other_value_is_a_success() {
 
 #[test]
 fn a_function_that_returns_nothing_is_a_success_at_its_end() {
-    #[instrumented_endpoint(scope = _registry)]
-    async fn nothing(_registry: &Registry, early: bool, seen: &mut u8) {
+    #[instrumented_endpoint(scope = registry)]
+    async fn nothing(registry: &Registry, early: bool, seen: &mut u8) {
         if early {
             return;
         }
@@ -193,8 +191,8 @@ fn a_function_that_returns_nothing_is_a_success_at_its_end() {
 
 #[test]
 fn a_run_lasts_from_its_first_poll_to_its_end() {
-    #[instrumented_endpoint(scope = _registry)]
-    async fn slow(_registry: &Registry, time: &Manual, ok: bool) -> Result<(), ()> {
+    #[instrumented_endpoint(scope = registry)]
+    async fn slow(registry: &Registry, time: &Manual, ok: bool) -> Result<(), ()> {
         time.advance(Duration::from_millis(1_500));
         tokio::task::yield_now().await;
         ok.then_some(()).ok_or(())
@@ -218,8 +216,8 @@ fn a_run_lasts_from_its_first_poll_to_its_end() {
 
 #[test]
 fn a_run_is_in_flight_while_it_waits() {
-    #[instrumented_endpoint(scope = _registry)]
-    async fn waits(_registry: &Registry) {
+    #[instrumented_endpoint(scope = registry)]
+    async fn waits(registry: &Registry) {
         tokio::task::yield_now().await;
     }
 
@@ -238,8 +236,8 @@ fn a_run_is_in_flight_while_it_waits() {
 
 #[test]
 fn a_run_that_is_dropped_while_it_waits_was_cancelled() {
-    #[instrumented_endpoint(scope = _registry)]
-    async fn waits(_registry: &Registry) -> Result<(), ()> {
+    #[instrumented_endpoint(scope = registry)]
+    async fn waits(registry: &Registry) -> Result<(), ()> {
         std::future::pending::<()>().await;
         Err(())
     }
@@ -272,8 +270,8 @@ fn a_future_that_is_never_polled_counts_nothing() {
 
 #[test]
 fn a_panic_ends_a_run_and_goes_on() {
-    #[instrumented_endpoint(scope = _registry)]
-    async fn panics(_registry: &Registry, wait: bool) -> Result<u8, ()> {
+    #[instrumented_endpoint(scope = registry)]
+    async fn panics(registry: &Registry, wait: bool) -> Result<u8, ()> {
         if wait {
             tokio::task::yield_now().await;
         }
@@ -292,8 +290,8 @@ fn a_panic_ends_a_run_and_goes_on() {
 
 #[test]
 fn a_panic_that_is_caught_within_a_run_is_not_its_end() {
-    #[instrumented_endpoint(scope = _registry)]
-    async fn catches(_registry: &Registry) -> bool {
+    #[instrumented_endpoint(scope = registry)]
+    async fn catches(registry: &Registry) -> bool {
         std::panic::catch_unwind(|| panic!("as it is meant to")).is_err()
     }
 
@@ -310,8 +308,8 @@ fn a_run_within_a_run_is_a_run_of_its_own() {
         inner(registry, false).await
     }
 
-    #[instrumented_endpoint(scope = _registry)]
-    async fn inner(_registry: &Registry, ok: bool) -> Result<(), ()> {
+    #[instrumented_endpoint(scope = registry)]
+    async fn inner(registry: &Registry, ok: bool) -> Result<(), ()> {
         ok.then_some(()).ok_or(())
     }
 

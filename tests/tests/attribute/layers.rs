@@ -17,18 +17,18 @@ use super::{ended, in_flight, run, sum};
 /// A token, as an `OpenAI` server streams it.
 const EVENT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
 
-#[instrumented_endpoint(scope = _scope)]
-async fn generate(_scope: &Scope, ok: bool) -> Result<&'static str, ()> {
+#[instrumented_endpoint(scope = scope)]
+async fn generate(scope: &Scope, ok: bool) -> Result<&'static str, ()> {
     tokio::task::yield_now().await;
     ok.then_some("hi").ok_or(())
 }
 
-#[instrumented_endpoint(name = "generate", scope = _scope)]
-async fn events(_scope: &Scope) -> BoxStream<'static, Result<&'static str, Infallible>> {
+#[instrumented_endpoint(name = "generate", scope = scope)]
+async fn events(scope: &Scope) -> BoxStream<'static, Result<&'static str, Infallible>> {
     stream::iter([EVENT, EVENT, EVENT, "data: [DONE]\n\n"].map(Ok)).boxed()
 }
 
-#[instrumented_endpoint(name = "generate", scope = _scope)]
+#[instrumented_endpoint(name = "generate", scope = scope)]
 async fn respond(scope: &Scope) -> Response<Body> {
     let body = Body::from_stream(events(scope).await);
     Response::builder().header("content-type", "text/event-stream").body(body).unwrap()
@@ -153,9 +153,8 @@ fn a_stream_of_a_run_within_the_layer_does_not_outlast_it() {
     let registry = Registry::new();
     let api = registry.component("api");
     let layer = MetricsLayer::builder(&api).route("/", "generate").build().unwrap();
-    let service = layer.layer(service_fn(async |_: Request<_>| {
-        Ok::<_, Infallible>(respond(&api).await)
-    }));
+    let service =
+        layer.layer(service_fn(async |_: Request<_>| Ok::<_, Infallible>(respond(&api).await)));
     let request = Request::get("/").body(Body::empty()).unwrap();
     let response = run(service.oneshot(request)).unwrap();
     assert_eq!(in_flight(&registry, "generate"), Some(1.0));

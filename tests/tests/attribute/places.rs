@@ -48,11 +48,11 @@ fn totals(registry: &Registry) -> Vec<String> {
 
 #[test]
 fn an_endpoint_is_named_as_its_function() {
-    #[instrumented_endpoint(scope = _registry)]
-    async fn r#match(_registry: &Registry) {}
+    #[instrumented_endpoint(scope = registry)]
+    async fn r#match(registry: &Registry) {}
 
-    #[instrumented_endpoint(name = "chat/completions", scope = _registry)]
-    async fn chat(_registry: &Registry) {}
+    #[instrumented_endpoint(name = "chat/completions", scope = registry)]
+    async fn chat(registry: &Registry) {}
 
     let registry = Registry::new();
     run(r#match(&registry));
@@ -93,17 +93,14 @@ fn two_registries_in_one_process_stay_apart() {
 
 #[test]
 fn functions_of_one_name_in_one_scope_are_one_endpoint() {
-    #[instrumented_endpoint(name = "generate", scope = _scope)]
-    async fn another(_scope: &Scope) {}
+    #[instrumented_endpoint(name = "generate", scope = scope)]
+    async fn another(scope: &Scope) {}
 
     let registry = Registry::new();
     let engine = Engine { scope: registry.component("backend") };
     run(engine.generate());
     run(another(&engine.scope));
-    assert_eq!(
-        totals(&registry),
-        ["dynamo_component=backend,dynamo_endpoint=generate 2"]
-    );
+    assert_eq!(totals(&registry), ["dynamo_component=backend,dynamo_endpoint=generate 2"]);
 }
 
 #[test]
@@ -120,8 +117,8 @@ fn a_scope_is_taken_by_reference_or_by_value() {
 
 #[test]
 fn the_scope_of_an_endpoint_is_taken_as_it_is() {
-    #[instrumented_endpoint(name = "ignored", scope = _scope)]
-    async fn generate(_scope: &Scope) {}
+    #[instrumented_endpoint(name = "ignored", scope = scope)]
+    async fn generate(scope: &Scope) {}
 
     let registry = Registry::new();
     run(generate(&registry.component("backend").endpoint("chat")));
@@ -139,15 +136,15 @@ fn without_a_scope_the_global_registry_counts() {
 
 #[test]
 fn labels_are_exposed_as_their_values_say() {
-    #[instrumented_endpoint(scope = _registry, labels(
+    #[instrumented_endpoint(scope = registry, labels(
         tier = tier,
         cached = matches!(tier, Tier::Free),
         fallback = fallback,
         by_reference = &tier,
         kind = "chat",
-        r#type = "text",
+        type = "text",
     ))]
-    async fn generate(_registry: &Registry, tier: Tier, fallback: Option<Tier>) {}
+    async fn generate(registry: &Registry, tier: Tier, fallback: Option<Tier>) {}
 
     let registry = Registry::new();
     run(generate(&registry, Tier::Free, None));
@@ -166,9 +163,9 @@ fn labels_are_exposed_as_their_values_say() {
 
 #[test]
 fn labels_are_on_every_metric_of_the_endpoint() {
-    #[instrumented_endpoint(scope = _registry, labels(tier = tier))]
+    #[instrumented_endpoint(scope = registry, labels(tier = tier))]
     async fn generate(
-        _registry: &Registry,
+        registry: &Registry,
         tier: Tier,
     ) -> futures_util::stream::BoxStream<'static, Result<u8, ()>> {
         assert!(matches!(tier, Tier::Free));
@@ -197,29 +194,28 @@ fn labels_are_read_before_the_body_moves_what_they_are_of() {
         prompt: String,
     }
 
-    #[instrumented_endpoint(scope = _registry, labels(tier = request.tier))]
-    async fn generate(_registry: &Registry, mut request: Request) -> String {
-        request.tier = Tier::PaidUp;
-        let Request { prompt, .. } = request;
-        prompt
+    #[instrumented_endpoint(scope = registry, labels(tier = request.tier))]
+    async fn generate(registry: &Registry, request: Request) -> String {
+        let Request { tier, prompt } = request;
+        prompt + tier.as_label()
     }
 
     let registry = Registry::new();
     let request = Request { tier: Tier::Free, prompt: "hi".to_owned() };
-    assert_eq!(run(generate(&registry, request)), "hi");
+    assert_eq!(run(generate(&registry, request)), "hifree");
     assert_eq!(totals(&registry), ["dynamo_endpoint=generate,tier=free 1"]);
 }
 
 #[test]
 fn scope_and_labels_are_evaluated_once_for_each_run() {
-    fn count<T>(counter: &Cell<u8>, value: T) -> T {
+    fn counted<'a, T>(counter: &Cell<u8>, value: &'a T) -> &'a T {
         counter.set(counter.get() + 1);
         value
     }
 
     #[instrumented_endpoint(
-        scope = count(scopes, registry),
-        labels(cached = count(labels, true)),
+        scope = counted::<Registry>(scopes, registry),
+        labels(cached = counted(labels, &true)),
     )]
     async fn generate(registry: &Registry, scopes: &Cell<u8>, labels: &Cell<u8>) -> u8 {
         assert!(!registry.is_endpoint());
@@ -246,11 +242,11 @@ fn a_lock_that_the_scope_needs_is_free_in_the_body() {
 
 #[test]
 fn functions_of_one_name_may_have_labels_of_their_own() {
-    #[instrumented_endpoint(name = "generate", scope = _registry, labels(tier = "free"))]
-    async fn labelled(_registry: &Registry) {}
+    #[instrumented_endpoint(name = "generate", scope = registry, labels(tier = "free"))]
+    async fn labelled(registry: &Registry) {}
 
-    #[instrumented_endpoint(name = "generate", scope = _registry)]
-    async fn plain(_registry: &Registry) {}
+    #[instrumented_endpoint(name = "generate", scope = registry)]
+    async fn plain(registry: &Registry) {}
 
     let registry = Registry::new();
     run(labelled(&registry));

@@ -31,13 +31,13 @@ fn event_stream() -> Response<Body> {
     Response::builder().header("content-type", "text/event-stream").body(events()).unwrap()
 }
 
-#[instrumented_endpoint(scope = _scope)]
-async fn chat(_scope: &Scope) -> Response<Body> {
+#[instrumented_endpoint(scope = scope)]
+async fn chat(scope: &Scope) -> Response<Body> {
     event_stream()
 }
 
-#[instrumented_endpoint(scope = _scope)]
-async fn reply(_scope: &Scope, status: u16, body: &'static str) -> Result<Response<Body>, u16> {
+#[instrumented_endpoint(scope = scope)]
+async fn reply(scope: &Scope, status: u16, body: &'static str) -> Result<Response<Body>, u16> {
     if status == 0 {
         return Err(status);
     }
@@ -101,10 +101,7 @@ fn the_status_says_how_a_run_ended() {
         assert_eq!(response.status(), status);
         assert_eq!(run(response.into_body().collect()).unwrap().to_bytes(), "text");
     }
-    assert_eq!(
-        ended(&registry, "reply"),
-        "client_error=1 rejected=1 server_error=1 success=1"
-    );
+    assert_eq!(ended(&registry, "reply"), "client_error=1 rejected=1 server_error=1 success=1");
     assert_eq!(errors(&registry, "reply"), "generate=1 invalid_message=1 rejected=1");
 }
 
@@ -137,8 +134,8 @@ fn a_body_of_known_length_is_whole_after_its_last_byte() {
 
 #[test]
 fn a_body_that_fails_makes_the_run_an_error() {
-    #[instrumented_endpoint(scope = _scope)]
-    async fn failing(_scope: &Scope) -> axum::response::Response {
+    #[instrumented_endpoint(scope = scope)]
+    async fn failing(scope: &Scope) -> axum::response::Response {
         let frames = [Ok("a"), Err(std::io::Error::other("broken"))];
         Response::new(Body::from_stream(stream::iter(frames)))
     }
@@ -151,13 +148,13 @@ fn a_body_that_fails_makes_the_run_an_error() {
 
 #[test]
 fn a_response_behind_an_opaque_type_is_a_response() {
-    #[instrumented_endpoint(scope = _scope)]
-    async fn opaque(_scope: &Scope) -> impl IntoResponse + use<> {
+    #[instrumented_endpoint(scope = scope)]
+    async fn opaque(scope: &Scope) -> impl IntoResponse + use<> {
         event_stream()
     }
 
-    #[instrumented_endpoint(scope = _scope)]
-    async fn fallible(_scope: &Scope, ok: bool) -> Result<impl IntoResponse + use<>, StatusCode> {
+    #[instrumented_endpoint(scope = scope)]
+    async fn fallible(scope: &Scope, ok: bool) -> Result<impl IntoResponse + use<>, StatusCode> {
         ok.then(event_stream).ok_or(StatusCode::NOT_FOUND)
     }
 
@@ -178,13 +175,13 @@ fn a_response_behind_an_opaque_type_is_a_response() {
 
 #[test]
 fn boxed_bodies_are_followed_to_their_end() {
-    #[instrumented_endpoint(scope = _scope)]
-    async fn boxed(_scope: &Scope) -> Response<BoxBody<Bytes, Infallible>> {
+    #[instrumented_endpoint(scope = scope)]
+    async fn boxed(scope: &Scope) -> Response<BoxBody<Bytes, Infallible>> {
         Response::new(Full::from("text").boxed())
     }
 
-    #[instrumented_endpoint(scope = _scope)]
-    async fn unsync(_scope: &Scope) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, ()> {
+    #[instrumented_endpoint(scope = scope)]
+    async fn unsync(scope: &Scope) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, ()> {
         Ok(Response::new(Full::from("text").boxed_unsync()))
     }
 
@@ -201,13 +198,13 @@ fn boxed_bodies_are_followed_to_their_end() {
 
 #[test]
 fn other_bodies_end_with_their_head_and_its_status() {
-    #[instrumented_endpoint(scope = _scope)]
-    async fn full(_scope: &Scope, status: StatusCode) -> Response<Full<Bytes>> {
+    #[instrumented_endpoint(scope = scope)]
+    async fn full(scope: &Scope, status: StatusCode) -> Response<Full<Bytes>> {
         Response::builder().status(status).body(Full::from("text")).unwrap()
     }
 
-    #[instrumented_endpoint(scope = _scope)]
-    async fn generic<B>(_scope: &Scope, body: B) -> Result<Response<B>, ()> {
+    #[instrumented_endpoint(scope = scope)]
+    async fn generic<B>(scope: &Scope, body: B) -> Result<Response<B>, ()> {
         Ok(Response::builder().status(404).body(body).unwrap())
     }
 

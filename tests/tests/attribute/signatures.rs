@@ -120,9 +120,9 @@ fn a_method_of_a_trait_is_measured_where_it_has_a_body() {
 
 #[test]
 fn generics_and_lifetimes_are_kept() {
-    #[instrumented_endpoint(scope = _registry)]
+    #[instrumented_endpoint(scope = registry)]
     async fn longest<'a, 'b: 'a, T, const N: usize>(
-        _registry: &Registry,
+        registry: &Registry,
         first: &'a [T],
         others: [&'b [T]; N],
     ) -> &'a [T]
@@ -139,9 +139,9 @@ fn generics_and_lifetimes_are_kept() {
 
 #[test]
 fn arguments_may_be_opaque() {
-    #[instrumented_endpoint(scope = _registry)]
+    #[instrumented_endpoint(scope = registry)]
     async fn join(
-        _registry: &Registry,
+        registry: &Registry,
         words: impl IntoIterator<Item = impl Display>,
         with: impl Fn(String) -> String,
     ) -> String {
@@ -155,8 +155,8 @@ fn arguments_may_be_opaque() {
 
 #[test]
 fn arguments_may_be_mutable_references() {
-    #[instrumented_endpoint(scope = _registry)]
-    async fn fill(_registry: &Registry, into: &mut Vec<u8>, mut count: u8) -> Result<(), u8> {
+    #[instrumented_endpoint(scope = registry)]
+    async fn fill(registry: &Registry, into: &mut Vec<u8>, mut count: u8) -> Result<(), u8> {
         while count > 0 {
             into.push(count);
             count -= 1;
@@ -228,8 +228,8 @@ fn a_body_sees_none_of_the_names_that_generated_code_uses() {
 
 #[test]
 fn a_future_is_send_where_it_was() {
-    #[instrumented_endpoint(scope = _registry)]
-    async fn sendable<T: Send>(_registry: Registry, value: T) -> Result<T, ()> {
+    #[instrumented_endpoint(scope = registry)]
+    async fn sendable<T: Send>(registry: Registry, value: T) -> Result<T, ()> {
         tokio::task::yield_now().await;
         Ok(value)
     }
@@ -246,8 +246,8 @@ fn a_future_is_send_where_it_was() {
 
 #[test]
 fn a_future_need_not_be_send() {
-    #[instrumented_endpoint(scope = _registry)]
-    async fn local(_registry: &Registry, value: Rc<u8>) -> Rc<u8> {
+    #[instrumented_endpoint(scope = registry)]
+    async fn local(registry: &Registry, value: Rc<u8>) -> Rc<u8> {
         value
     }
 
@@ -258,8 +258,8 @@ fn a_future_need_not_be_send() {
 
 #[test]
 fn arguments_live_as_long_as_without_the_attribute() {
-    #[instrumented_endpoint(scope = _registry)]
-    async fn keeps(_registry: &Registry, kept: Rc<()>, dropped: Rc<()>, _unused: Rc<()>) {
+    #[instrumented_endpoint(scope = registry)]
+    async fn keeps(registry: &Registry, kept: Rc<()>, dropped: Rc<()>, _unused: Rc<()>) {
         drop(dropped);
         tokio::task::yield_now().await;
         drop(kept);

@@ -15,14 +15,14 @@ use super::{ended, errors, in_flight, poll_next, run, run_to_panic, sent, sum};
 /// A `Result` that is not called one.
 type Reply<T> = Result<T, &'static str>;
 
-#[instrumented_endpoint(scope = _scope)]
-async fn tokens(_scope: &Scope, count: u8) -> impl Stream<Item = u8> + use<> {
+#[instrumented_endpoint(scope = scope)]
+async fn tokens(scope: &Scope, count: u8) -> impl Stream<Item = u8> + use<> {
     stream::iter(0..count)
 }
 
-#[instrumented_endpoint(scope = _scope)]
+#[instrumented_endpoint(scope = scope)]
 async fn fallible(
-    _scope: &Scope,
+    scope: &Scope,
     count: Option<u8>,
 ) -> Result<impl Stream<Item = u8> + Send + 'static, &'static str> {
     let count = count.ok_or("no count")?;
@@ -32,22 +32,22 @@ async fn fallible(
     Ok(stream::iter(0..count))
 }
 
-#[instrumented_endpoint(scope = _scope)]
-async fn boxed(_scope: &Scope, count: u8) -> BoxStream<'static, u8> {
+#[instrumented_endpoint(scope = scope)]
+async fn boxed(scope: &Scope, count: u8) -> BoxStream<'static, u8> {
     stream::iter(0..count).boxed()
 }
 
-#[instrumented_endpoint(scope = _scope)]
-async fn pinned(_scope: &Scope, count: u8) -> Pin<Box<dyn Stream<Item = u8> + Send>> {
+#[instrumented_endpoint(scope = scope)]
+async fn pinned(scope: &Scope, count: u8) -> Pin<Box<dyn Stream<Item = u8> + Send>> {
     if count == 0 {
         return Box::pin(stream::empty());
     }
     Box::pin(stream::iter(0..count))
 }
 
-#[instrumented_endpoint(scope = _scope)]
+#[instrumented_endpoint(scope = scope)]
 async fn results(
-    _scope: &Scope,
+    scope: &Scope,
     items: Vec<Result<u8, ()>>,
 ) -> std::io::Result<BoxStream<'static, Result<u8, ()>>> {
     Ok(stream::iter(items).boxed())
@@ -130,8 +130,8 @@ fn a_stream_that_is_left_at_its_error_failed() {
 
 #[test]
 fn items_that_are_results_by_another_name_are_results() {
-    #[instrumented_endpoint(scope = _scope)]
-    async fn aliased(_scope: &Scope) -> impl Stream<Item = Reply<u8>> + use<> {
+    #[instrumented_endpoint(scope = scope)]
+    async fn aliased(scope: &Scope) -> impl Stream<Item = Reply<u8>> + use<> {
         stream::iter([Ok(1), Err("broken")])
     }
 
@@ -142,9 +142,9 @@ fn items_that_are_results_by_another_name_are_results() {
 
 #[test]
 fn items_of_a_generic_type_are_results_if_they_say_so() {
-    #[instrumented_endpoint(scope = _scope)]
+    #[instrumented_endpoint(scope = scope)]
     async fn generic<T, E>(
-        _scope: &Scope,
+        scope: &Scope,
         items: Vec<Result<T, E>>,
     ) -> impl Stream<Item = Result<T, E>> + use<T, E> {
         stream::iter(items)
@@ -182,8 +182,8 @@ fn token_times_are_those_of_the_items() {
 
 #[test]
 fn the_time_to_the_first_token_includes_that_to_the_stream() {
-    #[instrumented_endpoint(scope = _scope)]
-    async fn prefilled(_scope: &Scope, time: &Manual) -> impl Stream<Item = u8> + use<> {
+    #[instrumented_endpoint(scope = scope)]
+    async fn prefilled(scope: &Scope, time: &Manual) -> impl Stream<Item = u8> + use<> {
         time.advance(Duration::from_millis(400));
         stream::iter([1])
     }
@@ -209,8 +209,8 @@ fn a_stream_without_items_has_no_token_times() {
 
 #[test]
 fn a_function_without_a_stream_has_no_token_metrics() {
-    #[instrumented_endpoint(scope = _scope)]
-    async fn plain(_scope: &Scope) -> Vec<u8> {
+    #[instrumented_endpoint(scope = scope)]
+    async fn plain(scope: &Scope) -> Vec<u8> {
         vec![1, 2]
     }
 
@@ -225,13 +225,13 @@ fn a_stream_that_the_type_does_not_show_is_measured_if_told() {
     trait Tokens: Stream<Item = u8> {}
     impl<S: Stream<Item = u8>> Tokens for S {}
 
-    #[instrumented_endpoint(scope = _scope, stream)]
-    async fn told(_scope: &Scope) -> impl Tokens + use<> {
+    #[instrumented_endpoint(scope = scope, stream)]
+    async fn told(scope: &Scope) -> impl Tokens + use<> {
         stream::iter(0..5)
     }
 
-    #[instrumented_endpoint(scope = _scope)]
-    async fn untold(_scope: &Scope) -> impl Tokens + use<> {
+    #[instrumented_endpoint(scope = scope)]
+    async fn untold(scope: &Scope) -> impl Tokens + use<> {
         stream::iter(0..5)
     }
 
@@ -244,8 +244,8 @@ fn a_stream_that_the_type_does_not_show_is_measured_if_told() {
 
 #[test]
 fn a_stream_may_be_told_though_its_type_shows_it() {
-    #[instrumented_endpoint(scope = _scope, stream, name = "shown")]
-    async fn shown(_scope: &Scope) -> Result<BoxStream<'static, u8>, ()> {
+    #[instrumented_endpoint(scope = scope, stream, name = "shown")]
+    async fn shown(scope: &Scope) -> Result<BoxStream<'static, u8>, ()> {
         Ok(stream::iter(0..5).boxed())
     }
 
@@ -255,13 +255,13 @@ fn a_stream_may_be_told_though_its_type_shows_it() {
 
 #[test]
 fn a_stream_may_borrow_what_the_function_was_given() {
-    #[instrumented_endpoint(scope = _scope)]
-    async fn borrowing(_scope: &Scope, words: &[u8]) -> impl Stream<Item = u8> {
+    #[instrumented_endpoint(scope = scope)]
+    async fn borrowing(scope: &Scope, words: &[u8]) -> impl Stream<Item = u8> {
         stream::iter(words.iter().copied())
     }
 
-    #[instrumented_endpoint(scope = _scope)]
-    async fn boxed_borrowing<'a>(_scope: &Scope, words: &'a [u8]) -> BoxStream<'a, u8> {
+    #[instrumented_endpoint(scope = scope)]
+    async fn boxed_borrowing<'a>(scope: &Scope, words: &'a [u8]) -> BoxStream<'a, u8> {
         stream::iter(words.iter().copied()).boxed()
     }
 
@@ -273,8 +273,8 @@ fn a_stream_may_borrow_what_the_function_was_given() {
 
 #[test]
 fn a_stream_may_outlive_what_the_function_was_given() {
-    #[instrumented_endpoint(scope = _scope)]
-    async fn outliving<T>(_scope: &Scope, words: &[T]) -> BoxStream<'static, u8> {
+    #[instrumented_endpoint(scope = scope)]
+    async fn outliving<T>(scope: &Scope, words: &[T]) -> BoxStream<'static, u8> {
         let count = u8::try_from(words.len()).unwrap_or(u8::MAX);
         stream::iter(0..count).boxed()
     }
@@ -290,13 +290,13 @@ fn a_stream_may_outlive_what_the_function_was_given() {
 
 #[test]
 fn a_stream_is_send_and_unpin_where_it_was() {
-    #[instrumented_endpoint(scope = _scope)]
-    async fn bounded(_scope: &Scope) -> impl Stream<Item = u8> + Send + Sync + Unpin + use<> {
+    #[instrumented_endpoint(scope = scope)]
+    async fn bounded(scope: &Scope) -> impl Stream<Item = u8> + Send + Sync + Unpin + use<> {
         stream::iter(0..5)
     }
 
-    #[instrumented_endpoint(scope = _scope)]
-    async fn local(_scope: &Scope) -> LocalBoxStream<'static, u8> {
+    #[instrumented_endpoint(scope = scope)]
+    async fn local(scope: &Scope) -> LocalBoxStream<'static, u8> {
         let counted = std::rc::Rc::new(5);
         stream::iter(0..5).map(move |item| item % *counted).boxed_local()
     }
@@ -309,8 +309,8 @@ fn a_stream_is_send_and_unpin_where_it_was() {
 
 #[test]
 fn a_stream_may_need_to_be_pinned() {
-    #[instrumented_endpoint(scope = _scope)]
-    async fn unfolding(_scope: &Scope) -> impl Stream<Item = u8> + use<> {
+    #[instrumented_endpoint(scope = scope)]
+    async fn unfolding(scope: &Scope) -> impl Stream<Item = u8> + use<> {
         stream::unfold(0, async |at| {
             tokio::task::yield_now().await;
             (at < 5).then_some((at, at + 1))
@@ -342,8 +342,8 @@ fn a_stream_says_of_its_length_what_it_said() {
 
 #[test]
 fn a_panic_in_a_stream_is_the_end_of_its_run() {
-    #[instrumented_endpoint(scope = _scope)]
-    async fn panicking(_scope: &Scope) -> BoxStream<'static, u8> {
+    #[instrumented_endpoint(scope = scope)]
+    async fn panicking(scope: &Scope) -> BoxStream<'static, u8> {
         stream::iter([1, 0]).map(|item| item / item).boxed()
     }
 
@@ -356,8 +356,8 @@ fn a_panic_in_a_stream_is_the_end_of_its_run() {
 
 #[test]
 fn a_panic_in_a_stream_that_somebody_keeps_is_a_panic_all_the_same() {
-    #[instrumented_endpoint(scope = _scope)]
-    async fn panicking(_scope: &Scope) -> BoxStream<'static, u8> {
+    #[instrumented_endpoint(scope = scope)]
+    async fn panicking(scope: &Scope) -> BoxStream<'static, u8> {
         stream::iter([1, 0]).map(|item| item / item).boxed()
     }
 

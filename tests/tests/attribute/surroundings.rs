@@ -12,14 +12,14 @@ use futures_util::stream::{self, BoxStream};
 
 use super::{ended, in_flight, page, poll, poll_next, run};
 
-#[instrumented_endpoint(scope = _scope)]
-async fn generate(_scope: &Scope, ok: bool) -> Result<u8, ()> {
+#[instrumented_endpoint(scope = scope)]
+async fn generate(scope: &Scope, ok: bool) -> Result<u8, ()> {
     tokio::task::yield_now().await;
     ok.then_some(7).ok_or(())
 }
 
-#[instrumented_endpoint(scope = _scope)]
-async fn tokens(_scope: &Scope) -> BoxStream<'static, u8> {
+#[instrumented_endpoint(scope = scope)]
+async fn tokens(scope: &Scope) -> BoxStream<'static, u8> {
     stream::iter(0..3).boxed()
 }
 
@@ -31,9 +31,9 @@ async fn a_test_may_be_measured() {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_times_out_was_cancelled() {
-    #[instrumented_endpoint(scope = _scope)]
-    async fn stuck(_scope: &Scope) {
-        std::future::pending().await
+    #[instrumented_endpoint(scope = scope)]
+    async fn stuck(scope: &Scope) {
+        std::future::pending::<()>().await;
     }
 
     let registry = Registry::new();
@@ -75,9 +75,9 @@ async fn runs_in_tasks_are_counted_as_they_end() {
 
 #[tokio::test]
 async fn a_task_that_is_aborted_was_cancelled() {
-    #[instrumented_endpoint(scope = _scope)]
-    async fn stuck(_scope: Scope) {
-        std::future::pending().await
+    #[instrumented_endpoint(scope = scope)]
+    async fn stuck(scope: Scope) {
+        std::future::pending::<()>().await;
     }
 
     let registry = Registry::new();

@@ -8,6 +8,8 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, StatusCode};
 use tokio::net::TcpStream;
 
+use super::PATIENCE;
+
 /// One connection.
 pub(crate) struct Client(SendRequest<Bytes>);
 
@@ -43,18 +45,17 @@ impl Client {
     pub(crate) async fn send(&self, method: Method, path: &str) -> Sent {
         let mut client = self.0.clone().ready().await.unwrap();
         let uri = format!("http://test{path}");
-        let request = Request::builder()
-            .method(method)
-            .uri(uri)
-            .header("te", "trailers");
-        let (response, stream) = client
-            .send_request(request.body(()).unwrap(), true)
-            .unwrap();
+        let request = Request::builder().method(method).uri(uri).header("te", "trailers");
+        let (response, stream) = client.send_request(request.body(()).unwrap(), true).unwrap();
         Sent { response, stream }
     }
 
     /// Sends a request and reads its answer to the end.
     pub(crate) async fn fetch(&self, method: Method, path: &str) -> Result<Answer, h2::Error> {
+        tokio::time::timeout(PATIENCE, self.read(method, path)).await.unwrap()
+    }
+
+    async fn read(&self, method: Method, path: &str) -> Result<Answer, h2::Error> {
         let response = self.send(method, path).await.response.await?;
         let (head, mut body) = response.into_parts();
         let mut data = Vec::new();
@@ -64,12 +65,7 @@ impl Client {
             data.extend_from_slice(&frame);
         }
         let trailers = body.trailers().await?;
-        Ok(Answer {
-            status: head.status,
-            headers: head.headers,
-            data,
-            trailers,
-        })
+        Ok(Answer { status: head.status, headers: head.headers, data, trailers })
     }
 }
 
@@ -78,10 +74,7 @@ impl Sent {
     pub(crate) async fn first_frame(self) -> Reading {
         let mut body = self.response.await.unwrap().into_body();
         assert!(body.data().await.unwrap().is_ok());
-        Reading {
-            body,
-            stream: self.stream,
-        }
+        Reading { body, stream: self.stream }
     }
 
     pub(crate) fn reset(mut self) {

@@ -1,11 +1,11 @@
 //! A stream of other items than the function says.
 
 // Nothing to import.
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, BoxStream};
 
 // Not measured.
-async fn generate() -> impl Stream<Item = u8> {
-    stream::iter(["a", "b"])
+async fn generate() -> BoxStream<'static, u8> {
+    Box::pin(stream::iter(["a", "b"]))
 }
 
 fn main() {}

@@ -2,7 +2,7 @@
 
 use dynamo_metrics::instrumented_endpoint;
 
-#[instrumented_endpoint(name = "generate", skip_all)]
+#[instrumented_endpoint(name = "generate", skip_all)] //~
 async fn generate() {}
 
 fn main() {}

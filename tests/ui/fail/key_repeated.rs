@@ -2,7 +2,7 @@
 
 use dynamo_metrics::instrumented_endpoint;
 
-#[instrumented_endpoint(name = "generate", name = "chat")]
+#[instrumented_endpoint(name = "generate", name = "chat")] //~
 async fn generate() {}
 
 fn main() {}

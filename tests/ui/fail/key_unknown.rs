@@ -2,7 +2,7 @@
 
 use dynamo_metrics::instrumented_endpoint;
 
-#[instrumented_endpoint(lable(cached = true))]
+#[instrumented_endpoint(lable(cached = true))] //~
 async fn generate() {}
 
 fn main() {}

@@ -2,7 +2,7 @@
 
 use dynamo_metrics::instrumented_endpoint;
 
-#[instrumented_endpoint(name = "generate", histogram = 7)]
+#[instrumented_endpoint(name = "generate", histogram = 7)] //~
 async fn generate() {}
 
 fn main() {}

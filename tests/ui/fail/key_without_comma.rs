@@ -2,7 +2,7 @@
 
 use dynamo_metrics::instrumented_endpoint;
 
-#[instrumented_endpoint(name = "generate" stream)]
+#[instrumented_endpoint(name = "generate" stream)] //~
 async fn generate() {}
 
 fn main() {}

@@ -2,7 +2,7 @@
 
 use dynamo_metrics::instrumented_endpoint;
 
-#[instrumented_endpoint(labels(prompt = %prompt))]
+#[instrumented_endpoint(labels(prompt = %prompt))] //~
 async fn generate(prompt: u64) {
     let _ = prompt;
 }

@@ -2,7 +2,7 @@
 
 use dynamo_metrics::instrumented_endpoint;
 
-#[instrumented_endpoint(labels(cached = true, tier = "free", cached = false))]
+#[instrumented_endpoint(labels(cached = true, tier = "free", cached = false))] //~
 async fn generate() {}
 
 fn main() {}

@@ -2,7 +2,7 @@
 
 use dynamo_metrics::instrumented_endpoint;
 
-#[instrumented_endpoint(labels(tier = "free", dynamo_namespace = "x"))]
+#[instrumented_endpoint(labels(tier = "free", dynamo_namespace = "x"))] //~
 async fn generate() {}
 
 fn main() {}

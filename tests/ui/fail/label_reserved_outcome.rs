@@ -2,7 +2,7 @@
 
 use dynamo_metrics::instrumented_endpoint;
 
-#[instrumented_endpoint(labels(tier = "free", outcome = "x"))]
+#[instrumented_endpoint(labels(tier = "free", outcome = "x"))] //~
 async fn generate() {}
 
 fn main() {}

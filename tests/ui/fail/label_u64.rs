@@ -2,7 +2,7 @@
 
 use dynamo_metrics::instrumented_endpoint;
 
-#[instrumented_endpoint(labels(model = model))]
+#[instrumented_endpoint(labels(model = model))] //~
 async fn generate(model: u64) {
     let _ = model;
 }

@@ -2,7 +2,7 @@
 
 use dynamo_metrics::instrumented_endpoint;
 
-#[instrumented_endpoint(name = "generate text")]
+#[instrumented_endpoint(name = "generate text")] //~
 async fn generate() {}
 
 fn main() {}

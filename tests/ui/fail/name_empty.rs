@@ -2,7 +2,7 @@
 
 use dynamo_metrics::instrumented_endpoint;
 
-#[instrumented_endpoint(name = "")]
+#[instrumented_endpoint(name = "")] //~
 async fn generate() {}
 
 fn main() {}

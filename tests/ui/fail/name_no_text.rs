@@ -2,7 +2,7 @@
 
 use dynamo_metrics::instrumented_endpoint;
 
-#[instrumented_endpoint(name = generate)]
+#[instrumented_endpoint(name = generate)] //~
 async fn generate() {}
 
 fn main() {}

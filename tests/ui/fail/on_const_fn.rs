@@ -3,7 +3,7 @@
 use dynamo_metrics::instrumented_endpoint;
 
 #[instrumented_endpoint]
-const fn generate() -> u8 {
+const fn generate() -> u8 { //~
     1
 }
 

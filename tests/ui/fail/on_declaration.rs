@@ -4,7 +4,7 @@ use dynamo_metrics::instrumented_endpoint;
 
 trait Engine {
     #[instrumented_endpoint]
-    async fn generate(&self, prompt: &str) -> usize;
+    async fn generate(&self, prompt: &str) -> usize; //~
 }
 
 struct Echo;

@@ -5,7 +5,7 @@ use dynamo_metrics::instrumented_endpoint;
 struct Engine;
 
 #[instrumented_endpoint]
-impl Engine {
+impl Engine { //~
     async fn generate(&self) {}
 }
 

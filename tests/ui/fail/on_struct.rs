@@ -3,7 +3,7 @@
 use dynamo_metrics::instrumented_endpoint;
 
 #[instrumented_endpoint]
-struct Engine {
+struct Engine { //~
     workers: u8,
 }
 

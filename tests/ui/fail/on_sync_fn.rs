@@ -3,7 +3,7 @@
 use dynamo_metrics::instrumented_endpoint;
 
 #[instrumented_endpoint(name = "generate")]
-fn generate() -> u8 {
+fn generate() -> u8 { //~
     1
 }
 

@@ -2,7 +2,7 @@
 
 use dynamo_metrics::instrumented_endpoint;
 
-#[instrumented_endpoint(name = "generate", scope = 5)]
+#[instrumented_endpoint(name = "generate", scope = 5)] //~
 async fn generate() {}
 
 fn main() {}

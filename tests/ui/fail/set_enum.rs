@@ -3,7 +3,7 @@
 use dynamo_metrics::label::LabelSet;
 
 #[derive(LabelSet)]
-enum Call {
+enum Call { //~
     Cached,
 }
 

@@ -4,7 +4,7 @@ use dynamo_metrics::label::LabelSet;
 
 #[derive(LabelSet)]
 struct Call {
-    #[label(rename = "dynamo_component")]
+    #[label(rename = "dynamo_component")] //~
     cached: bool,
 }
 

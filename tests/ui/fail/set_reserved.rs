@@ -5,7 +5,7 @@ use dynamo_metrics::label::LabelSet;
 #[derive(LabelSet)]
 struct Call {
     cached: bool,
-    le: bool,
+    le: bool, //~
 }
 
 fn main() {}

@@ -3,6 +3,6 @@
 use dynamo_metrics::label::LabelSet;
 
 #[derive(LabelSet)]
-struct Call(bool, bool);
+struct Call(bool, bool); //~
 
 fn main() {}

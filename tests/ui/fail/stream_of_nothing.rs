@@ -2,7 +2,7 @@
 
 use dynamo_metrics::instrumented_endpoint;
 
-#[instrumented_endpoint(stream)]
+#[instrumented_endpoint(stream)] //~
 async fn generate() {}
 
 fn main() {}

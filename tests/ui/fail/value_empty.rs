@@ -3,6 +3,6 @@
 use dynamo_metrics::label::LabelValue;
 
 #[derive(LabelValue)]
-enum Tier {}
+enum Tier {} //~
 
 fn main() {}

@@ -5,7 +5,7 @@ use dynamo_metrics::label::LabelValue;
 #[derive(LabelValue)]
 enum Tier {
     Free,
-    Paid { cents: u64 },
+    Paid { cents: u64 }, //~
 }
 
 fn main() {}

@@ -6,7 +6,7 @@ use dynamo_metrics::label::LabelValue;
 enum Tier {
     PaidUp,
     #[label(rename = "paid_up")]
-    Paid,
+    Paid, //~
 }
 
 fn main() {}

@@ -3,6 +3,6 @@
 use dynamo_metrics::label::LabelValue;
 
 #[derive(LabelValue)]
-struct Tier(#[allow(dead_code)] u8);
+struct Tier(#[allow(dead_code)] u8); //~
 
 fn main() {}

@@ -4,7 +4,7 @@ use dynamo_metrics::label::LabelValue;
 
 #[derive(LabelValue)]
 enum Tier {
-    #[label(renam = "gratis")]
+    #[label(renam = "gratis")] //~
     Free,
 }
 

@@ -65,12 +65,7 @@ mod engine {
     }
 }
 
-mod dynamo_metrics_private {
-    pub mod __private {}
-}
-
 fn main() {
-    use dynamo_metrics_private as _;
     drop((engine::value(true, false, 1), engine::stream(Vec::new(), 0)));
     let labels = engine::Labels { values: engine::Option::None, visit: true };
     drop(labels);

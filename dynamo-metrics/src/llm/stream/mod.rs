@@ -7,8 +7,10 @@
 mod openai;
 mod sse;
 
-use http::HeaderMap;
+use std::sync::Arc;
+
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, response};
 
 pub use openai::OpenAi;
 pub use sse::{EventReader, Sse, SseEvent};
@@ -71,6 +73,10 @@ pub struct Usage {
     /// Tokens generated, reasoning included.
     pub output_tokens: u64,
 }
+
+/// Chooses the reader for an answer by its head; `None` leaves the choice to the headers.
+pub type ChooseReader =
+    Arc<dyn Fn(&response::Parts) -> Option<Box<dyn StreamReader>> + Send + Sync>;
 
 /// The reader for a body with these headers; none if it is no stream of events, or is encoded.
 #[must_use]
