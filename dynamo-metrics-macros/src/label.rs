@@ -1,9 +1,10 @@
 //! `#[derive(LabelValue)]` and `#[derive(LabelSet)]`.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
-use syn::{Attribute, Data, DeriveInput, Error, Fields, Ident, LitStr, Result};
+use syn::spanned::Spanned as _;
+use syn::{Attribute, Data, DeriveInput, Error, Fields, LitStr, Result};
 
 use crate::text::snake_case;
 
@@ -68,21 +69,24 @@ pub(crate) fn set(item: TokenStream) -> Result<TokenStream> {
         return Err(Error::new_spanned(fields, "a label needs a name: name the fields"));
     }
     let mut names: Vec<String> = Vec::new();
-    let mut idents: Vec<&Ident> = Vec::new();
+    let mut values: Vec<TokenStream> = Vec::new();
     for field in fields {
         let Some(ident) = &field.ident else { continue };
-        let name = match rename(&field.attrs)? {
-            Some(name) => name.value(),
-            None => ident.unraw().to_string(),
+        let (name, span) = match rename(&field.attrs)? {
+            Some(name) => (name.value(), name.span()),
+            None => (ident.unraw().to_string(), ident.span()),
         };
         if let Err(why) = check_name(&name) {
-            return Err(Error::new_spanned(ident, why));
+            return Err(Error::new(span, why));
         }
         if names.contains(&name) {
-            return Err(Error::new_spanned(ident, format!("two labels are named {name:?}")));
+            return Err(Error::new(span, format!("two labels are named {name:?}")));
         }
         names.push(name);
-        idents.push(ident);
+        // At the field's type, which is what is wrong if this does not compile.
+        values.push(quote_spanned! {field.ty.span()=>
+            ::dynamo_metrics::__private::LabelValue::as_label(&self.#ident)
+        });
     }
     let (name, (generics, types, bounds)) = (&input.ident, input.generics.split_for_impl());
     Ok(quote! {
@@ -91,7 +95,7 @@ pub(crate) fn set(item: TokenStream) -> Result<TokenStream> {
             const NAMES: &'static [&'static str] = &[#(#names),*];
 
             fn values<R>(&self, visit: impl ::core::ops::FnOnce(&[&str]) -> R) -> R {
-                visit(&[#(::dynamo_metrics::__private::LabelValue::as_label(&self.#idents)),*])
+                visit(&[#(#values),*])
             }
         }
     })

@@ -69,10 +69,7 @@ where
         }
         let bytes = Some(route.endpoint.request_bytes().clone());
         let request = request.map(|body| RequestBody::new(body, bytes));
-        let inner = {
-            let _serving = state.enter();
-            self.inner.call(request)
-        };
+        let inner = state.serve(|| self.inner.call(request));
         ResponseFuture { state: Some(state), inner }
     }
 }
@@ -86,11 +83,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = {
-            let _serving = this.state.as_ref().map(ResponseState::enter);
-            ready!(this.inner.poll(cx))
-        };
         // A future that is polled after its end is measured no more.
+        let state = this.state.get_or_insert_with(ResponseState::unmeasured);
+        let result = ready!(state.serve(|| this.inner.poll(cx)));
         let mut state = this.state.take().unwrap_or_else(ResponseState::unmeasured);
         Poll::Ready(match result {
             Ok(response) => Ok(ResponseBody::wrap(state, response)),

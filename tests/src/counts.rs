@@ -59,18 +59,13 @@ impl Counts {
     fn read(text: &str, labels: &[(&str, &str)]) -> Self {
         let page = Page::read(text);
         // A metric that is not there at all must not pass for one that is zero.
-        let sum = |name: &str| {
-            page.sum(&format!("dynamo_component_{name}"), labels)
-                .unwrap_or(f64::NAN)
-        };
+        let sum =
+            |name: &str| page.sum(&format!("dynamo_component_{name}"), labels).unwrap_or(f64::NAN);
         let of_outcome = |outcome| {
             let labels = [labels, &[("outcome", outcome)]].concat();
-            page.sum("dynamo_component_request_outcomes_total", &labels)
-                .unwrap_or_default()
+            page.sum("dynamo_component_request_outcomes_total", &labels).unwrap_or_default()
         };
-        let outcomes = OUTCOMES
-            .into_iter()
-            .map(|outcome| (outcome, of_outcome(outcome)));
+        let outcomes = OUTCOMES.into_iter().map(|outcome| (outcome, of_outcome(outcome)));
         Self {
             started: sum("requests_started_total"),
             ended: sum("requests_total"),

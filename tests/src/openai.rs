@@ -8,10 +8,7 @@ pub const DONE: &str = "data: [DONE]\n\n";
 /// The first chunk of most servers: the assistant takes the word, and says nothing yet.
 #[must_use]
 pub fn role() -> String {
-    event(&chunk(
-        &json!({"role": "assistant", "content": ""}),
-        &Value::Null,
-    ))
+    event(&chunk(&json!({"role": "assistant", "content": ""}), &Value::Null))
 }
 
 /// A chunk of text.

@@ -53,19 +53,13 @@ impl Script {
     /// A body that says neither how long it is nor when it is at its end, as most streams do.
     #[must_use]
     pub fn new(steps: impl IntoIterator<Item = Step>) -> Self {
-        Self::saying(
-            Says::default(),
-            steps.into_iter().map(|step| (step, Says::default())),
-        )
+        Self::saying(Says::default(), steps.into_iter().map(|step| (step, Says::default())))
     }
 
     /// A body that says `first` of itself, and after each step what stands beside it.
     #[must_use]
     pub fn saying(first: Says, steps: impl IntoIterator<Item = (Step, Says)>) -> Self {
-        Self {
-            steps: steps.into_iter().collect(),
-            says: first,
-        }
+        Self { steps: steps.into_iter().collect(), says: first }
     }
 
     /// Says that it has ended as soon as no step is left, as a body held in memory does.

@@ -10,9 +10,7 @@ use crate::served::{Served, h2};
 /// The outcome of a request over HTTP/1.1 whose client reads whatever comes.
 async fn over_http1(method: &str, path: &str) -> &'static str {
     let served = Served::start().await;
-    h1::Client::exchange(served.address, method, path)
-        .await
-        .unwrap();
+    h1::Client::exchange(served.address, method, path).await.unwrap();
     served.end_of_one().await
 }
 
@@ -20,10 +18,7 @@ async fn over_http1(method: &str, path: &str) -> &'static str {
 async fn over_http2(method: Method, path: &str) -> &'static str {
     let served = Served::start().await;
     // Of an answer that breaks off the client sees an error, and the layer is to see more.
-    let _ = h2::Client::open(served.address)
-        .await
-        .fetch(method, path)
-        .await;
+    let _ = h2::Client::open(served.address).await.fetch(method, path).await;
     served.end_of_one().await
 }
 
@@ -31,10 +26,7 @@ async fn over_http2(method: Method, path: &str) -> &'static str {
 async fn cut_after(path: &str, mark: &str) -> &'static str {
     let served = Served::start().await;
     let mut client = h1::Client::open(served.address).await.unwrap();
-    client
-        .send(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes())
-        .await
-        .unwrap();
+    client.send(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes()).await.unwrap();
     client.read_until(mark).await.unwrap();
     drop(client);
     served.end_of_one().await
@@ -139,10 +131,7 @@ async fn http1_a_client_that_closes_at_done_is_a_success() {
 async fn http1_a_client_that_closes_before_the_head_cancels() {
     let served = Served::start().await;
     let mut client = h1::Client::open(served.address).await.unwrap();
-    client
-        .send(b"GET /never HTTP/1.1\r\nhost: test\r\n\r\n")
-        .await
-        .unwrap();
+    client.send(b"GET /never HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
     served.start_of_one().await;
     drop(client);
     assert_eq!(served.end_of_one().await, "cancelled");
@@ -152,16 +141,11 @@ async fn http1_a_client_that_closes_before_the_head_cancels() {
 async fn http1_requests_that_share_a_connection_end_one_by_one() {
     let served = Served::start().await;
     let mut client = h1::Client::open(served.address).await.unwrap();
-    for (path, mark) in [
-        ("/declared", "helloworld"),
-        ("/chunked", "0\r\n\r\n"),
-        ("/plain", "hello"),
-    ] {
+    for (path, mark) in
+        [("/declared", "helloworld"), ("/chunked", "0\r\n\r\n"), ("/plain", "hello")]
+    {
         client.clear();
-        client
-            .send(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes())
-            .await
-            .unwrap();
+        client.send(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes()).await.unwrap();
         client.read_until(mark).await.unwrap();
     }
     let counts = served.when(|counts| counts.ended == 3.0).await;
@@ -241,10 +225,7 @@ async fn http2_a_panic_in_one_stream_leaves_its_neighbour_whole() {
     let neighbour = client.send(Method::GET, "/gated").await.first_frame().await;
     assert!(client.fetch(Method::GET, "/panic").await.is_err());
     let counts = served.when(|counts| counts.ended == 1.0).await;
-    assert_eq!(
-        (counts.outcomes.as_slice(), counts.in_flight),
-        (&[("panic", 1.0)][..], 1.0)
-    );
+    assert_eq!((counts.outcomes.as_slice(), counts.in_flight), (&[("panic", 1.0)][..], 1.0));
     served.gate.send_replace(true);
     assert!(neighbour.rest().await.unwrap().ends_with(b"[DONE]\n\n"));
     let counts = served.when(|counts| counts.ended == 2.0).await;

@@ -28,12 +28,7 @@ impl Rules {
         let no_body = *method == Method::HEAD || matches!(status, 204 | 304);
         let exact = (says.upper == Some(says.lower)).then_some(says.lower);
         let outcome = (no_body || says.ended).then_some("success");
-        Self {
-            no_body,
-            expected: declared.or(exact),
-            bytes: 0,
-            outcome,
-        }
+        Self { no_body, expected: declared.or(exact), bytes: 0, outcome }
     }
 
     fn polled(&mut self, got: Option<&Step>, ended: bool) {
@@ -54,8 +49,7 @@ impl Rules {
 
     fn dropped(&self) -> &'static str {
         let whole = self.no_body || self.expected == Some(self.bytes);
-        self.outcome
-            .unwrap_or(if whole { "success" } else { "cancelled" })
+        self.outcome.unwrap_or(if whole { "success" } else { "cancelled" })
     }
 }
 

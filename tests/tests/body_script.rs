@@ -17,15 +17,8 @@ fn hello_world() -> Script {
 
 /// A stream that does not know its own length, under a head that declares it.
 fn three_of_nine() -> Response<Script> {
-    let steps = [
-        Step::data("ninebytes"),
-        Step::data("ninebytes"),
-        Step::data("ninebytes"),
-    ];
-    Response::builder()
-        .header(CONTENT_LENGTH, 27)
-        .body(Script::new(steps))
-        .unwrap()
+    let steps = [Step::data("ninebytes"), Step::data("ninebytes"), Step::data("ninebytes")];
+    Response::builder().header(CONTENT_LENGTH, 27).body(Script::new(steps)).unwrap()
 }
 
 #[test]
@@ -84,11 +77,7 @@ fn a_body_that_was_never_polled_is_cancelled_by_its_drop() {
 #[test]
 fn an_error_in_the_body_is_the_end_whatever_comes_after_it() {
     let meter = Meter::new();
-    let mut body = meter.body(Script::new([
-        Step::data("hello"),
-        Step::Fail,
-        Step::data("late"),
-    ]));
+    let mut body = meter.body(Script::new([Step::data("hello"), Step::Fail, Step::data("late")]));
     poll_once(&mut body);
     assert_eq!(poll_once(&mut body), Some(Step::Fail));
     assert_eq!(meter.outcomes(), [("server_error", 1.0)]);
@@ -121,11 +110,7 @@ fn a_body_that_never_says_it_has_ended_ends_with_none() {
 #[test]
 fn a_whole_body_ends_with_its_one_frame_and_needs_no_none() {
     let meter = Meter::new();
-    let mut body = meter.body(
-        Script::new([Step::data("hello")])
-            .telling_end()
-            .telling_length(),
-    );
+    let mut body = meter.body(Script::new([Step::data("hello")]).telling_end().telling_length());
     poll_once(&mut body);
     assert_eq!(meter.outcomes(), [("success", 1.0)]);
     assert_eq!(meter.counts().response_bytes, 5.0);
@@ -140,28 +125,19 @@ fn the_head_of_a_stream_starts_the_request_and_does_not_end_it() {
     let steps = ["one", "two", "three"].map(Step::data);
     let mut body = meter.body(Script::new(steps));
     let at_head = meter.counts();
-    assert_eq!(
-        (at_head.started, at_head.ended, at_head.in_flight),
-        (1.0, 0.0, 1.0)
-    );
+    assert_eq!((at_head.started, at_head.ended, at_head.in_flight), (1.0, 0.0, 1.0));
     assert_eq!(at_head.response_bytes, 0.0);
     while poll_once(&mut body).is_some() {}
     let at_end = meter.counts();
-    assert_eq!(
-        (at_end.started, at_end.ended, at_end.in_flight),
-        (1.0, 1.0, 0.0)
-    );
+    assert_eq!((at_end.started, at_end.ended, at_end.in_flight), (1.0, 1.0, 0.0));
     assert_eq!(at_end.response_bytes, 11.0);
 }
 
 #[test]
 fn bytes_count_frame_by_frame_and_not_at_the_end() {
     let meter = Meter::new();
-    let mut body = meter.body(Script::new([
-        Step::data("milk"),
-        Step::Pending,
-        Step::data("syrup"),
-    ]));
+    let mut body =
+        meter.body(Script::new([Step::data("milk"), Step::Pending, Step::data("syrup")]));
     let mut seen = Vec::new();
     for _ in 0..3 {
         poll_once(&mut body);
@@ -173,10 +149,7 @@ fn bytes_count_frame_by_frame_and_not_at_the_end() {
 #[test]
 fn a_204_that_nobody_reads_is_a_success() {
     let meter = Meter::new();
-    let response = Response::builder()
-        .status(204)
-        .body(Script::new([]).telling_end())
-        .unwrap();
+    let response = Response::builder().status(204).body(Script::new([]).telling_end()).unwrap();
     drop(meter.answer(Method::GET, response));
     assert_eq!(meter.outcomes(), [("success", 1.0)]);
 }
@@ -193,10 +166,7 @@ fn a_drop_after_the_frame_that_ended_the_body_changes_nothing() {
 #[test]
 fn a_201_whose_body_stays_stuck_is_cancelled_by_its_drop() {
     let meter = Meter::new();
-    let response = Response::builder()
-        .status(201)
-        .body(Script::new([Step::Stuck]))
-        .unwrap();
+    let response = Response::builder().status(201).body(Script::new([Step::Stuck])).unwrap();
     let mut body = meter.answer(Method::POST, response).into_body();
     assert_eq!(poll_once(&mut body), Some(Step::Pending));
     assert_eq!(meter.counts().in_flight, 1.0);
@@ -254,18 +224,12 @@ fn answers_without_a_body_end_at_the_head_whatever_length_they_declare() {
     ];
     for (method, status) in cases {
         let meter = Meter::new();
-        let response = Response::builder()
-            .status(status)
-            .header(CONTENT_LENGTH, 10);
+        let response = Response::builder().status(status).header(CONTENT_LENGTH, 10);
         let response = response.body(Script::new([Step::Stuck])).unwrap();
         let response = meter.answer(method.clone(), response);
         let counts = meter.counts();
         assert_eq!(counts.outcomes, [("success", 1.0)], "{method} {status}");
-        assert_eq!(
-            (counts.in_flight, counts.response_bytes),
-            (0.0, 0.0),
-            "{method} {status}"
-        );
+        assert_eq!((counts.in_flight, counts.response_bytes), (0.0, 0.0), "{method} {status}");
         drop(response);
         assert_eq!(meter.outcomes(), [("success", 1.0)], "{method} {status}");
     }
@@ -274,10 +238,7 @@ fn answers_without_a_body_end_at_the_head_whatever_length_they_declare() {
 #[test]
 fn a_connect_that_is_refused_has_a_body() {
     let meter = Meter::new();
-    let response = Response::builder()
-        .status(403)
-        .body(Script::new([Step::data("no")]))
-        .unwrap();
+    let response = Response::builder().status(403).body(Script::new([Step::data("no")])).unwrap();
     let mut body = meter.answer(Method::CONNECT, response).into_body();
     assert_eq!(meter.outcomes(), []);
     while poll_once(&mut body).is_some() {}
@@ -302,10 +263,7 @@ fn a_complete_answer_has_the_outcome_of_its_status() {
     for (status, outcome) in cases {
         let meter = Meter::new();
         let status = StatusCode::from_u16(status).unwrap();
-        let response = Response::builder()
-            .status(status)
-            .body(hello_world())
-            .unwrap();
+        let response = Response::builder().status(status).body(hello_world()).unwrap();
         let mut body = meter.answer(Method::GET, response).into_body();
         while poll_once(&mut body).is_some() {}
         assert_eq!(meter.outcomes(), [(outcome, 1.0)], "{status}");

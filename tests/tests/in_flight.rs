@@ -35,10 +35,7 @@ impl<S> Layer<S> for Counted {
 async fn a_stream_is_in_flight_until_its_body_ends_and_not_its_handler() {
     let served = Served::start().await;
     let mut client = h1::Client::open(served.address).await.unwrap();
-    client
-        .send(b"GET /gated HTTP/1.1\r\nhost: test\r\n\r\n")
-        .await
-        .unwrap();
+    client.send(b"GET /gated HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
     // The handler has returned long ago when the first event is here.
     client.read_until("Hi").await.unwrap();
     served.start_of_one().await;
@@ -53,10 +50,7 @@ async fn three_open_requests_are_three_in_flight_at_their_endpoint() {
     let mut clients = Vec::new();
     for _ in 0..2 {
         let mut client = h1::Client::open(served.address).await.unwrap();
-        client
-            .send(b"GET /gated HTTP/1.1\r\nhost: test\r\n\r\n")
-            .await
-            .unwrap();
+        client.send(b"GET /gated HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
         client.read_until("Hi").await.unwrap();
         clients.push(client);
     }
@@ -77,9 +71,7 @@ async fn three_open_requests_are_three_in_flight_at_their_endpoint() {
 #[tokio::test]
 async fn requests_count_at_their_own_endpoint_only() {
     let served = Served::start().await;
-    h1::Client::exchange(served.address, "GET", "/plain")
-        .await
-        .unwrap();
+    h1::Client::exchange(served.address, "GET", "/plain").await.unwrap();
     served.when(|counts| counts.ended == 1.0).await;
     assert_eq!(served.counts_of("unmatched").ended, 1.0);
     assert_eq!(served.counts_of("gated").started, 0.0);
@@ -90,20 +82,12 @@ async fn connections_ask_for_the_layer_again_and_add_no_series() {
     let (_gate, open) = watch::channel(false);
     let (registry, layer) = layer();
     let calls = Arc::new(AtomicUsize::new(0));
-    let address = serve(routes(&open).layer(Counted {
-        layer,
-        calls: Arc::clone(&calls),
-    }))
-    .await;
+    let address = serve(routes(&open).layer(Counted { layer, calls: Arc::clone(&calls) })).await;
     let series = || Page::read(&encode::text(&registry)).samples().len();
-    h1::Client::exchange(address, "GET", "/plain")
-        .await
-        .unwrap();
+    h1::Client::exchange(address, "GET", "/plain").await.unwrap();
     let (series_before, calls_before) = (series(), calls.load(Ordering::Relaxed));
     for _ in 0..10 {
-        h1::Client::exchange(address, "GET", "/plain")
-            .await
-            .unwrap();
+        h1::Client::exchange(address, "GET", "/plain").await.unwrap();
     }
     // Else this test says nothing.
     assert!(calls.load(Ordering::Relaxed) >= calls_before + 10);

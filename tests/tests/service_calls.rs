@@ -104,9 +104,8 @@ impl<B> Service<Request<B>> for Homebody {
 #[test]
 fn being_ready_is_no_request() {
     let meter = Meter::new();
-    let mut service = meter.layer.layer(service_fn(|_: In| {
-        pending::<Result<Response<Script>, Broken>>()
-    }));
+    let mut service =
+        meter.layer.layer(service_fn(|_: In| pending::<Result<Response<Script>, Broken>>()));
     assert!(poll(Pin::new(&mut service.ready())).is_ready());
     let counts = meter.counts();
     assert_eq!((counts.started, counts.in_flight), (0.0, 0.0));
@@ -116,9 +115,9 @@ fn being_ready_is_no_request() {
 fn a_request_is_in_flight_from_its_call_to_the_end_of_its_body() {
     let meter = Meter::new();
     let script = Script::new([Step::data("hello")]);
-    let mut service = meter.layer.layer(service_fn(move |_: In| {
-        ready(Ok::<_, Broken>(Response::new(script.clone())))
-    }));
+    let mut service = meter
+        .layer
+        .layer(service_fn(move |_: In| ready(Ok::<_, Broken>(Response::new(script.clone())))));
     let future = service.call(hello());
     assert_eq!(meter.counts().in_flight, 1.0);
     let mut body = future.now_or_never().unwrap().unwrap().into_body();
@@ -132,15 +131,11 @@ fn a_request_is_in_flight_from_its_call_to_the_end_of_its_body() {
 #[test]
 fn a_call_that_is_dropped_unpolled_is_started_and_cancelled() {
     let meter = Meter::new();
-    let mut service = meter.layer.layer(service_fn(|_: In| {
-        pending::<Result<Response<Script>, Broken>>()
-    }));
+    let mut service =
+        meter.layer.layer(service_fn(|_: In| pending::<Result<Response<Script>, Broken>>()));
     drop(service.call(hello()));
     let counts = meter.counts();
-    assert_eq!(
-        (counts.started, counts.ended, counts.in_flight),
-        (1.0, 1.0, 0.0)
-    );
+    assert_eq!((counts.started, counts.ended, counts.in_flight), (1.0, 1.0, 0.0));
     assert_eq!(counts.outcomes, [("cancelled", 1.0)]);
 }
 
@@ -163,31 +158,17 @@ async fn a_timeout_that_is_not_reached_cancels_nothing() {
         .layer(TimeoutLayer::new(Duration::from_secs(1)))
         .layer(meter.layer.clone())
         .service_fn(|_: In| {
-            ready(Ok::<_, Broken>(Response::new(Full::new(
-                Bytes::from_static(b"hi"),
-            ))))
+            ready(Ok::<_, Broken>(Response::new(Full::new(Bytes::from_static(b"hi")))))
         });
-    service
-        .oneshot(hello())
-        .await
-        .unwrap()
-        .into_body()
-        .collect()
-        .await
-        .unwrap();
+    service.oneshot(hello()).await.unwrap().into_body().collect().await.unwrap();
     assert_eq!(meter.outcomes(), [("success", 1.0)]);
 }
 
 #[test]
 fn an_error_of_the_service_is_a_server_error_and_passed_on() {
     let meter = Meter::new();
-    let service = meter.layer.layer(service_fn(|_: In| {
-        ready(Err::<Response<Script>, _>(Broken))
-    }));
-    assert_eq!(
-        service.oneshot(hello()).now_or_never().unwrap().err(),
-        Some(Broken)
-    );
+    let service = meter.layer.layer(service_fn(|_: In| ready(Err::<Response<Script>, _>(Broken))));
+    assert_eq!(service.oneshot(hello()).now_or_never().unwrap().err(), Some(Broken));
     assert_eq!(meter.outcomes(), [("server_error", 1.0)]);
     assert!(meter.counts().is_settled());
 }
@@ -220,24 +201,16 @@ fn request_bytes_count_as_the_service_reads_them() {
     let meter = Meter::new();
     let script = Script::new([Step::data("milk"), Step::data("syrup")]);
     let bytes = || meter.counts().request_bytes;
-    let service = meter
-        .layer
-        .layer(service_fn(|request: Request<RequestBody<Script>>| {
-            let mut body = request.into_body();
-            let mut seen = vec![bytes()];
-            while poll_once(&mut body).is_some() {
-                seen.push(bytes());
-            }
-            assert_eq!(seen, [0.0, 4.0, 9.0]);
-            ready(Ok::<_, Broken>(Response::new(Script::new([Step::data(
-                "earl grey tea",
-            )]))))
-        }));
-    let response = service
-        .oneshot(Request::new(script))
-        .now_or_never()
-        .unwrap()
-        .unwrap();
+    let service = meter.layer.layer(service_fn(|request: Request<RequestBody<Script>>| {
+        let mut body = request.into_body();
+        let mut seen = vec![bytes()];
+        while poll_once(&mut body).is_some() {
+            seen.push(bytes());
+        }
+        assert_eq!(seen, [0.0, 4.0, 9.0]);
+        ready(Ok::<_, Broken>(Response::new(Script::new([Step::data("earl grey tea")]))))
+    }));
+    let response = service.oneshot(Request::new(script)).now_or_never().unwrap().unwrap();
     let mut body = response.into_body();
     while poll_once(&mut body).is_some() {}
     assert_eq!(meter.counts().request_bytes, 9.0);
@@ -247,9 +220,9 @@ fn request_bytes_count_as_the_service_reads_them() {
 #[test]
 fn a_request_body_that_nobody_reads_has_no_bytes() {
     let meter = Meter::new();
-    let service = meter.layer.layer(service_fn(|_: In| {
-        ready(Ok::<_, Broken>(Response::new(Script::new([]))))
-    }));
+    let service = meter
+        .layer
+        .layer(service_fn(|_: In| ready(Ok::<_, Broken>(Response::new(Script::new([]))))));
     drop(service.oneshot(hello()).now_or_never().unwrap().unwrap());
     assert_eq!(meter.counts().request_bytes, 0.0);
 }
@@ -257,28 +230,14 @@ fn a_request_body_that_nobody_reads_has_no_bytes() {
 #[test]
 fn a_frame_in_pieces_counts_all_of_them() {
     let meter = Meter::new();
-    let pieces = || {
-        Pieces(Some(
-            Bytes::from_static(b"milk").chain(Bytes::from_static(b"syrup")),
-        ))
-    };
-    let service = meter.layer.layer(service_fn(
-        |request: Request<RequestBody<Pieces>>| async move {
+    let pieces = || Pieces(Some(Bytes::from_static(b"milk").chain(Bytes::from_static(b"syrup"))));
+    let service =
+        meter.layer.layer(service_fn(|request: Request<RequestBody<Pieces>>| async move {
             request.into_body().collect().await?;
             Ok::<_, Infallible>(Response::new(pieces()))
-        },
-    ));
-    let response = service
-        .oneshot(Request::new(pieces()))
-        .now_or_never()
-        .unwrap()
-        .unwrap();
-    response
-        .into_body()
-        .collect()
-        .now_or_never()
-        .unwrap()
-        .unwrap();
+        }));
+    let response = service.oneshot(Request::new(pieces())).now_or_never().unwrap().unwrap();
+    response.into_body().collect().now_or_never().unwrap().unwrap();
     let counts = meter.counts();
     assert_eq!((counts.request_bytes, counts.response_bytes), (9.0, 9.0));
 }
@@ -318,16 +277,9 @@ fn a_service_that_cannot_be_cloned_can_be_measured() {
 fn a_body_that_borrows_can_be_measured() {
     let (meter, text) = (Meter::new(), String::from("hello"));
     let service = meter.layer.layer(service_fn(|_: In| {
-        ready(Ok::<_, Infallible>(Response::new(Borrowed(
-            text.as_bytes(),
-        ))))
+        ready(Ok::<_, Infallible>(Response::new(Borrowed(text.as_bytes()))))
     }));
-    let mut body = service
-        .oneshot(hello())
-        .now_or_never()
-        .unwrap()
-        .unwrap()
-        .into_body();
+    let mut body = service.oneshot(hello()).now_or_never().unwrap().unwrap().into_body();
     while poll_once(&mut body).is_some() {}
     assert_eq!(meter.outcomes(), [("success", 1.0)]);
     assert_eq!(meter.counts().response_bytes, 5.0);

@@ -49,10 +49,7 @@ fn a_done_that_is_cut_over_frames_is_one() {
     for cut in 1..DONE.len() {
         let meter = Meter::new();
         let (start, rest) = DONE.split_at(cut);
-        read_frames(
-            meter.typed(SSE, events([&openai::content("Hi"), start, rest])),
-            3,
-        );
+        read_frames(meter.typed(SSE, events([&openai::content("Hi"), start, rest])), 3);
         assert_eq!(meter.outcomes(), [("success", 1.0)], "cut at {cut}");
     }
 }
@@ -76,9 +73,7 @@ fn a_stream_that_ends_without_done_or_finish_reason_is_incomplete() {
 fn a_declared_length_does_not_make_an_unfinished_stream_whole() {
     let meter = Meter::new();
     let text = openai::content("Hi");
-    let response = Response::builder()
-        .header(CONTENT_TYPE, SSE)
-        .header(CONTENT_LENGTH, text.len());
+    let response = Response::builder().header(CONTENT_TYPE, SSE).header(CONTENT_LENGTH, text.len());
     let response = response.body(events([&text])).unwrap();
     // Over HTTP/1.1 a body of a declared length is dropped at its last byte, without a `None`.
     read_frames(meter.answer(Method::GET, response).into_body(), 1);
@@ -88,9 +83,7 @@ fn a_declared_length_does_not_make_an_unfinished_stream_whole() {
 #[test]
 fn a_stream_held_in_memory_that_lacks_its_marker_is_incomplete() {
     let meter = Meter::new();
-    let script = events([&openai::content("Hi")])
-        .telling_end()
-        .telling_length();
+    let script = events([&openai::content("Hi")]).telling_end().telling_length();
     read_frames(meter.typed(SSE, script), 1);
     assert_eq!(meter.outcomes(), [("incomplete", 1.0)]);
 }
@@ -134,10 +127,7 @@ fn a_client_that_leaves_at_an_error_event_did_not_cancel() {
 #[test]
 fn a_body_error_before_done_is_a_server_error() {
     let meter = Meter::new();
-    read_to_end(meter.typed(
-        SSE,
-        Script::new([Step::data(&openai::content("Hi")), Step::Fail]),
-    ));
+    read_to_end(meter.typed(SSE, Script::new([Step::data(&openai::content("Hi")), Step::Fail])));
     assert_eq!(meter.outcomes(), [("server_error", 1.0)]);
 }
 
@@ -151,10 +141,7 @@ fn an_event_stream_that_is_json_after_all_is_what_its_status_says() {
 /// How a gRPC call ends whose trailers say `status`.
 fn trailers(status: &'static str) -> Vec<(&'static str, f64)> {
     let meter = Meter::new();
-    let script = [
-        Step::data("\0\0\0\0\0"),
-        Step::trailer("grpc-status", status),
-    ];
+    let script = [Step::data("\0\0\0\0\0"), Step::trailer("grpc-status", status)];
     read_to_end(meter.typed(GRPC, Script::new(script)));
     meter.outcomes()
 }
@@ -202,19 +189,10 @@ fn a_grpc_call_without_trailers_is_incomplete() {
 
 #[test]
 fn a_grpc_call_that_ends_with_its_head_has_its_status_there() {
-    for (status, outcome) in [
-        ("0", "success"),
-        ("5", "client_error"),
-        ("13", "server_error"),
-    ] {
+    for (status, outcome) in [("0", "success"), ("5", "client_error"), ("13", "server_error")] {
         let meter = Meter::new();
-        let response = Response::builder()
-            .header(CONTENT_TYPE, GRPC)
-            .header("grpc-status", status);
-        drop(meter.answer(
-            Method::POST,
-            response.body(Script::new([]).telling_end()).unwrap(),
-        ));
+        let response = Response::builder().header(CONTENT_TYPE, GRPC).header("grpc-status", status);
+        drop(meter.answer(Method::POST, response.body(Script::new([]).telling_end()).unwrap()));
         assert_eq!(meter.outcomes(), [(outcome, 1.0)], "{status}");
     }
 }
@@ -222,30 +200,18 @@ fn a_grpc_call_that_ends_with_its_head_has_its_status_there() {
 #[test]
 fn trailers_outweigh_a_grpc_status_in_the_head() {
     let meter = Meter::new();
-    let response = Response::builder()
-        .header(CONTENT_TYPE, GRPC)
-        .header("grpc-status", "0");
+    let response = Response::builder().header(CONTENT_TYPE, GRPC).header("grpc-status", "0");
     let script = Script::new([Step::data("\0\0\0\0\0"), Step::trailer("grpc-status", "13")]);
-    read_to_end(
-        meter
-            .answer(Method::POST, response.body(script).unwrap())
-            .into_body(),
-    );
+    read_to_end(meter.answer(Method::POST, response.body(script).unwrap()).into_body());
     assert_eq!(meter.outcomes(), [("server_error", 1.0)]);
 }
 
 #[test]
 fn a_status_in_the_head_counts_if_the_trailers_have_none() {
     let meter = Meter::new();
-    let response = Response::builder()
-        .header(CONTENT_TYPE, GRPC)
-        .header("grpc-status", "13");
+    let response = Response::builder().header(CONTENT_TYPE, GRPC).header("grpc-status", "13");
     let script = Script::new([Step::data("\0\0\0\0\0"), Step::trailer("key", "value")]);
-    read_to_end(
-        meter
-            .answer(Method::POST, response.body(script).unwrap())
-            .into_body(),
-    );
+    read_to_end(meter.answer(Method::POST, response.body(script).unwrap()).into_body());
     assert_eq!(meter.outcomes(), [("server_error", 1.0)]);
 }
 

@@ -62,34 +62,16 @@ fn the_first_token_is_timed_from_the_call_and_the_others_from_the_one_before() {
             after(5, DONE),
         ],
     );
-    assert_eq!(
-        tokens,
-        Tokens {
-            first: (1.0, 0.25),
-            gaps: (2.0, 0.05),
-            output: 3.0
-        }
-    );
+    assert_eq!(tokens, Tokens { first: (1.0, 0.25), gaps: (2.0, 0.05), output: 3.0 });
 }
 
 #[test]
 fn a_chunk_with_nothing_but_a_role_is_not_the_first_token() {
     let tokens = play(
         SSE,
-        &[
-            after(1, &openai::role()),
-            after(899, &openai::content("one")),
-            after(10, DONE),
-        ],
+        &[after(1, &openai::role()), after(899, &openai::content("one")), after(10, DONE)],
     );
-    assert_eq!(
-        tokens,
-        Tokens {
-            first: (1.0, 0.9),
-            gaps: (0.0, 0.0),
-            output: 1.0
-        }
-    );
+    assert_eq!(tokens, Tokens { first: (1.0, 0.9), gaps: (0.0, 0.0), output: 1.0 });
 }
 
 #[test]
@@ -104,14 +86,7 @@ fn keep_alive_comments_are_no_tokens() {
             after(10, &openai::content("two")),
         ],
     );
-    assert_eq!(
-        tokens,
-        Tokens {
-            first: (1.0, 0.25),
-            gaps: (1.0, 0.02),
-            output: 2.0
-        }
-    );
+    assert_eq!(tokens, Tokens { first: (1.0, 0.25), gaps: (1.0, 0.02), output: 2.0 });
 }
 
 #[test]
@@ -126,14 +101,7 @@ fn a_poll_that_is_pending_moves_no_time() {
             after(5, &openai::content("two")),
         ],
     );
-    assert_eq!(
-        tokens,
-        Tokens {
-            first: (1.0, 0.2),
-            gaps: (1.0, 0.015),
-            output: 2.0
-        }
-    );
+    assert_eq!(tokens, Tokens { first: (1.0, 0.2), gaps: (1.0, 0.015), output: 2.0 });
 }
 
 #[test]
@@ -147,14 +115,7 @@ fn two_tokens_in_a_chunk_are_two_gaps_of_half_the_time() {
             after(1, DONE),
         ],
     );
-    assert_eq!(
-        tokens,
-        Tokens {
-            first: (1.0, 0.1),
-            gaps: (4.0, 0.1),
-            output: 6.0
-        }
-    );
+    assert_eq!(tokens, Tokens { first: (1.0, 0.1), gaps: (4.0, 0.1), output: 6.0 });
 }
 
 #[test]
@@ -183,10 +144,7 @@ fn a_gap_of_two_tokens_stands_in_the_buckets_of_half_the_time() {
 #[test]
 fn two_events_in_one_frame_are_two_tokens() {
     let both = openai::content("one") + &openai::content("two");
-    let tokens = play(
-        SSE,
-        &[after(100, &both), after(30, &openai::content("three"))],
-    );
+    let tokens = play(SSE, &[after(100, &both), after(30, &openai::content("three"))]);
     assert_eq!(tokens.output, 3.0);
     assert_eq!(tokens.first, (1.0, 0.1));
 }
@@ -197,27 +155,13 @@ fn an_event_over_three_frames_is_one_token_at_its_last() {
     let (start, rest) = event.split_at(10);
     let (middle, end) = rest.split_at(10);
     let tokens = play(SSE, &[after(100, start), after(10, middle), after(10, end)]);
-    assert_eq!(
-        tokens,
-        Tokens {
-            first: (1.0, 0.12),
-            gaps: (0.0, 0.0),
-            output: 1.0
-        }
-    );
+    assert_eq!(tokens, Tokens { first: (1.0, 0.12), gaps: (0.0, 0.0), output: 1.0 });
 }
 
 #[test]
 fn a_stream_that_never_says_anything_has_no_first_token() {
     let tokens = play(SSE, &[after(100, &openai::role()), after(100, DONE)]);
-    assert_eq!(
-        tokens,
-        Tokens {
-            first: (0.0, 0.0),
-            gaps: (0.0, 0.0),
-            output: 0.0
-        }
-    );
+    assert_eq!(tokens, Tokens { first: (0.0, 0.0), gaps: (0.0, 0.0), output: 0.0 });
 }
 
 #[test]
@@ -230,27 +174,13 @@ fn tokens_before_a_cancellation_count() {
         poll_once(&mut body);
     });
     assert_eq!(meter.outcomes(), [("cancelled", 1.0)]);
-    assert_eq!(
-        Tokens::read(&meter),
-        Tokens {
-            first: (1.0, 0.07),
-            gaps: (0.0, 0.0),
-            output: 1.0
-        }
-    );
+    assert_eq!(Tokens::read(&meter), Tokens { first: (1.0, 0.07), gaps: (0.0, 0.0), output: 1.0 });
 }
 
 #[test]
 fn an_answer_in_one_piece_has_no_token_times() {
     let tokens = play("application/json", &[after(100, &openai::content("one"))]);
-    assert_eq!(
-        tokens,
-        Tokens {
-            first: (0.0, 0.0),
-            gaps: (0.0, 0.0),
-            output: 0.0
-        }
-    );
+    assert_eq!(tokens, Tokens { first: (0.0, 0.0), gaps: (0.0, 0.0), output: 0.0 });
 }
 
 #[test]

@@ -122,7 +122,7 @@ async fn http1_a_304_has_no_body_and_keeps_its_length() {
 #[tokio::test]
 async fn http1_events_are_one_chunk_each() {
     let text = Pair::start().await.over_http1("GET", "/sse").await;
-    assert!(text.ends_with("\r\ne\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"), "{text}");
+    assert!(text.ends_with("\r\nE\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"), "{text}");
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ mod expand;
 mod parse;
 
 use proc_macro2::{Span, TokenStream};
-use syn::{Error, Expr, ImplItemFn, Item, Result, ReturnType, TraitItem, Type};
+use syn::ext::IdentExt as _;
+use syn::{Error, Expr, ImplItemFn, Item, Result, ReturnType, TraitItem, Type, TypeParamBound};
 
 use crate::label::check_name;
 use parse::{Arguments, Label};
@@ -26,6 +27,8 @@ struct Endpoint {
 enum Returns {
     /// A value, or a response; the call's end is found by the value's type.
     Value,
+    /// Nothing, ever.
+    Never,
     /// A stream. It is boxed again if it came boxed, and may be in an `Ok`.
     Stream { boxed: bool, fallible: bool },
 }
@@ -57,17 +60,17 @@ impl Endpoint {
                 check_endpoint_name(&name.value(), name.span())?;
                 name.value()
             }
-            None => syn::ext::IdentExt::unraw(&signature.ident).to_string(),
+            None => signature.ident.unraw().to_string(),
         };
         let labels = arguments.labels.unwrap_or_default();
         for (i, label) in labels.iter().enumerate() {
-            let label_name = label.name.to_string();
+            let label_name = label.name.unraw().to_string();
             let taken = matches!(label_name.as_str(), "outcome" | "error_type")
                 .then(|| format!("label name {label_name:?} is set by the endpoint itself"));
             if let Some(why) = taken.or_else(|| check_name(&label_name).err()) {
                 return Err(Error::new(label.name.span(), why));
             }
-            if labels[..i].iter().any(|other| other.name == label.name) {
+            if labels[..i].iter().any(|other| other.name.unraw() == label_name) {
                 let why = format!("label `{label_name}` is given twice");
                 return Err(Error::new(label.name.span(), why));
             }
@@ -105,6 +108,9 @@ impl Returns {
                 None => Ok(Self::Value),
             };
         };
+        if matches!(bare(output), Type::Never(_)) {
+            return Ok(Self::Never);
+        }
         let (value, fallible) = match ok_type(output) {
             Some(value) => (value, true),
             None => (&**output, false),
@@ -113,9 +119,13 @@ impl Returns {
             return Ok(Self::Stream { boxed, fallible });
         }
         match forced {
-            Some(_) if matches!(value, Type::ImplTrait(_)) => {
-                Ok(Self::Stream { boxed: false, fallible })
-            }
+            Some(span) if names(value, |name| name == "IntoResponse") => Err(Error::new(
+                span,
+                "`stream` is for functions that return a stream: return `Response`, whose body \
+                 is measured to its end without it",
+            )),
+            // A trait of another name may well be a stream's.
+            Some(_) if names(value, |_| true) => Ok(Self::Stream { boxed: false, fallible }),
             Some(span) => Err(Error::new(
                 span,
                 "`stream` needs a return type that a measured stream fits into: `impl Stream`, or \
@@ -126,9 +136,20 @@ impl Returns {
     }
 }
 
+/// A type without the parentheses, seen or not, that it came in.
+fn bare(mut written: &Type) -> &Type {
+    loop {
+        written = match written {
+            Type::Paren(it) => &it.elem,
+            Type::Group(it) => &it.elem,
+            other => return other,
+        };
+    }
+}
+
 /// `T` of a type that is written `..Result<T, ..>`.
 fn ok_type(output: &Type) -> Option<&Type> {
-    let Type::Path(path) = output else {
+    let Type::Path(path) = bare(output) else {
         return None;
     };
     let last = path.path.segments.last().filter(|last| last.ident == "Result")?;
@@ -137,8 +158,8 @@ fn ok_type(output: &Type) -> Option<&Type> {
 
 /// Whether a type is written as a stream, and if so, whether as a boxed one.
 fn is_stream(output: &Type) -> Option<bool> {
-    match output {
-        Type::ImplTrait(it) => names_stream(&it.bounds).then_some(false),
+    match bare(output) {
+        Type::ImplTrait(it) => bounds_name(&it.bounds, |name| name == "Stream").then_some(false),
         Type::Path(path) => {
             let last = path.path.segments.last()?;
             if last.ident == "BoxStream" || last.ident == "LocalBoxStream" {
@@ -151,7 +172,9 @@ fn is_stream(output: &Type) -> Option<bool> {
             };
             let inner = inner.path.segments.last().filter(|inner| inner.ident == "Box")?;
             match type_argument(inner)? {
-                Type::TraitObject(object) => names_stream(&object.bounds).then_some(true),
+                Type::TraitObject(it) => {
+                    bounds_name(&it.bounds, |name| name == "Stream").then_some(true)
+                }
                 _ => None,
             }
         }
@@ -164,15 +187,23 @@ fn type_argument(segment: &syn::PathSegment) -> Option<&Type> {
         return None;
     };
     arguments.args.iter().find_map(|argument| match argument {
-        syn::GenericArgument::Type(inner) => Some(inner),
+        syn::GenericArgument::Type(inner) => Some(bare(inner)),
         _ => None,
     })
 }
 
-fn names_stream<'a>(bounds: impl IntoIterator<Item = &'a syn::TypeParamBound>) -> bool {
+/// Whether a type is written as `impl` of a trait of such a name.
+fn names(written: &Type, fits: impl Fn(&str) -> bool) -> bool {
+    matches!(bare(written), Type::ImplTrait(it) if bounds_name(&it.bounds, fits))
+}
+
+fn bounds_name<'a>(
+    bounds: impl IntoIterator<Item = &'a TypeParamBound>,
+    fits: impl Fn(&str) -> bool,
+) -> bool {
     bounds.into_iter().any(|bound| match bound {
-        syn::TypeParamBound::Trait(bound) => {
-            bound.path.segments.last().is_some_and(|last| last.ident == "Stream")
+        TypeParamBound::Trait(bound) => {
+            bound.path.segments.last().is_some_and(|last| fits(&last.ident.to_string()))
         }
         _ => false,
     })

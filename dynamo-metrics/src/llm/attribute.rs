@@ -97,28 +97,28 @@ pub struct ValueEnd;
 
 /// Responses whose body can be measured.
 pub trait ToBodyEnd {
-    fn kind(&self) -> BodyEnd {
+    fn __dynamo_metrics_kind(&self) -> BodyEnd {
         BodyEnd
     }
 }
 
 /// Other responses.
 pub trait ByStatus {
-    fn kind(&self) -> StatusEnd {
+    fn __dynamo_metrics_kind(&self) -> StatusEnd {
         StatusEnd
     }
 }
 
 /// Other results.
 pub trait ByResult {
-    fn kind(&self) -> ResultEnd {
+    fn __dynamo_metrics_kind(&self) -> ResultEnd {
         ResultEnd
     }
 }
 
 /// Other values.
 pub trait ByValue {
-    fn kind(&self) -> ValueEnd {
+    fn __dynamo_metrics_kind(&self) -> ValueEnd {
         ValueEnd
     }
 }
@@ -165,7 +165,11 @@ impl<B, E> MaybeResponse for Result<Response<B>, E> {
 }
 
 impl BodyEnd {
-    pub fn finish<V: MaybeResponse<Body: Rewrap>>(self, call: Call, value: V) -> V {
+    pub fn __dynamo_metrics_finish<V: MaybeResponse<Body: Rewrap>>(
+        self,
+        call: Call,
+        value: V,
+    ) -> V {
         value.map(call, |call, response| {
             let state = ResponseState::from_call(call);
             ResponseBody::wrap(state, response).map(Rewrap::rewrap)
@@ -174,7 +178,7 @@ impl BodyEnd {
 }
 
 impl StatusEnd {
-    pub fn finish<V: MaybeResponse>(self, call: Call, value: V) -> V {
+    pub fn __dynamo_metrics_finish<V: MaybeResponse>(self, call: Call, value: V) -> V {
         value.map(call, |mut call, response| {
             let status = response.status();
             let outcome = Outcome::of_status(status);
@@ -185,7 +189,11 @@ impl StatusEnd {
 }
 
 impl ResultEnd {
-    pub fn finish<T, E>(self, mut call: Call, value: Result<T, E>) -> Result<T, E> {
+    pub fn __dynamo_metrics_finish<T, E>(
+        self,
+        mut call: Call,
+        value: Result<T, E>,
+    ) -> Result<T, E> {
         let outcome = if value.is_ok() { Outcome::Success } else { Outcome::ServerError };
         call.end(End { outcome, in_body: false, status: None });
         value
@@ -193,7 +201,7 @@ impl ResultEnd {
 }
 
 impl ValueEnd {
-    pub fn finish<T>(self, mut call: Call, value: T) -> T {
+    pub fn __dynamo_metrics_finish<T>(self, mut call: Call, value: T) -> T {
         call.end(End { outcome: Outcome::Success, in_body: false, status: None });
         value
     }
@@ -201,18 +209,18 @@ impl ValueEnd {
 
 /// Items that may be errors.
 pub trait IsResult<T> {
-    fn is_error(&self, item: &T) -> bool;
+    fn __dynamo_metrics_is_error(&self, item: &T) -> bool;
 }
 
 /// Items that are never errors.
 pub trait IsValue<T> {
-    fn is_error(&self, _: &T) -> bool {
+    fn __dynamo_metrics_is_error(&self, _: &T) -> bool {
         false
     }
 }
 
 impl<T, E> IsResult<Result<T, E>> for &Tag<Result<T, E>> {
-    fn is_error(&self, item: &Result<T, E>) -> bool {
+    fn __dynamo_metrics_is_error(&self, item: &Result<T, E>) -> bool {
         item.is_err()
     }
 }

@@ -40,12 +40,8 @@ impl<B: Body> Body for ResponseBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let polled = {
-            let _serving = this.state.enter();
-            this.inner.as_mut().poll_frame(cx)
-        };
-        let frame = ready!(polled);
         let state = this.state;
+        let frame = ready!(state.serve(|| this.inner.as_mut().poll_frame(cx)));
         match &frame {
             None => state.complete(),
             Some(Err(_)) => state.body_error(),

@@ -10,7 +10,7 @@ use crate::clock::{self, Instant};
 
 thread_local! {
     /// The endpoints whose requests a layer is polling on this thread, outermost first.
-    static COUNTED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    static COUNTED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One run of an endpoint. Dropped without an end, it counts as cancelled, or as a panic if the
@@ -25,7 +25,7 @@ pub struct Call {
 /// While it lives, calls of an endpoint on this thread are parts of one that is counted already.
 #[derive(Debug)]
 #[must_use = "the mark is taken back when this is dropped"]
-pub struct Serving {
+pub(crate) struct Serving {
     marked: bool,
     /// The mark belongs to the thread that it was made on.
     _not_send: PhantomData<*const ()>,
@@ -85,15 +85,15 @@ impl Call {
         }
     }
 
-    /// What a drop without an end is.
-    pub(crate) fn outcome_of_drop() -> Outcome {
-        if std::thread::panicking() { Outcome::Panic } else { Outcome::Cancelled }
+    /// What a drop without an end is, after a poll that was `interrupted` or not.
+    pub(crate) fn outcome_of_drop(interrupted: bool) -> Outcome {
+        if interrupted || std::thread::panicking() { Outcome::Panic } else { Outcome::Cancelled }
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.end(End { outcome: Self::outcome_of_drop(), in_body: false, status: None });
+        self.end(End { outcome: Self::outcome_of_drop(false), in_body: false, status: None });
     }
 }
 

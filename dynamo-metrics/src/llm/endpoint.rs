@@ -42,6 +42,7 @@ pub struct EndpointMetrics(Arc<Metrics>);
 
 #[derive(Debug)]
 struct Metrics {
+    id: u64,
     started: Counter,
     requests: Counter,
     outcomes: [Counter; Outcome::ALL.len()],
@@ -130,6 +131,7 @@ impl EndpointMetrics {
         let errors: Family<ByErrorType, Counter> =
             counter("errors_total", "Requests that failed, by what went wrong.").family()?;
         Ok(Self(Arc::new(Metrics {
+            id: scope.id(),
             started: counter("requests_started_total", "Requests that came in.").register()?,
             requests: counter("requests_total", "Requests that ended, whatever way.").register()?,
             outcomes: Outcome::ALL.map(|outcome| outcomes.with(&ByOutcome { outcome })),
@@ -195,9 +197,9 @@ impl EndpointMetrics {
         &self.0.response_bytes
     }
 
-    /// Whether both record to the same series.
-    pub(super) fn id(&self) -> usize {
-        self.0.in_flight.id()
+    /// Tells one endpoint from another, whatever other labels its series have.
+    pub(super) fn id(&self) -> u64 {
+        self.0.id
     }
 
     pub(super) fn start(&self) {

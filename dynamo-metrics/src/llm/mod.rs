@@ -25,7 +25,6 @@ pub mod stream;
 mod tokens;
 
 pub use body::ResponseBody;
-pub use call::Serving;
 pub use endpoint::{EndpointMetrics, register_uptime};
 pub use frontend::{FrontendMetrics, RequestMetrics, RequestType, UNKNOWN_MODEL};
 pub use items::Metered;

@@ -11,7 +11,7 @@ use bytes::Buf;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, StatusCode, response};
 
-use super::call::{Call, Serving};
+use super::call::Call;
 use super::endpoint::EndpointMetrics;
 use super::frontend::{FrontendCall, RequestMetrics};
 use super::outcome::{End, Outcome};
@@ -37,6 +37,8 @@ pub struct ResponseState {
     /// Body bytes that were passed on.
     bytes: u64,
     stream: Option<Stream>,
+    /// What answers is being polled; a drop that finds this was left by a panic, caught or not.
+    polling: bool,
     ended: bool,
 }
 
@@ -47,13 +49,23 @@ enum MethodKind {
     Other,
 }
 
+/// Where a response stands with its `grpc-status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Grpc {
+    /// It is no gRPC response, or failed before gRPC came in.
+    No,
+    /// The status has not come yet.
+    Untold,
+    Told,
+}
+
 #[derive(Debug)]
 struct Head {
     status: StatusCode,
     /// What a complete answer is, by its head.
     outcome: Outcome,
     /// The outcome is in `grpc-status`, which mostly comes in the trailers.
-    grpc_open: bool,
+    grpc: Grpc,
     /// There will be no body, whatever the headers say.
     no_body: bool,
     /// Bytes that the body has, if it was declared.
@@ -111,14 +123,21 @@ impl ResponseState {
             head: None,
             bytes: 0,
             stream: None,
+            polling: false,
             ended: false,
         }
     }
 
-    /// Marks the current thread, until the guard is dropped, as serving this request, so that an
-    /// annotated function within does not count it again.
-    pub fn enter(&self) -> Serving {
-        self.call.serving()
+    /// Runs `work`, which is a part of serving this request: calls or polls what answers it.
+    ///
+    /// An annotated function within does not count the request again. A panic in there is this
+    /// request's, even if somebody catches it.
+    pub fn serve<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let _serving = self.call.serving();
+        self.polling = true;
+        let done = work();
+        self.polling = false;
+        done
     }
 
     /// The service answered with an error instead of a response.
@@ -136,17 +155,18 @@ impl ResponseState {
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
             || (self.method == MethodKind::Connect && status.is_success());
         let mut outcome = Outcome::of_status(status);
-        let mut grpc_open = false;
+        let mut grpc = Grpc::No;
         if outcome == Outcome::Success && is_grpc(&head.headers) {
-            match grpc_status(&head.headers) {
-                Some(of_trailers_only) => outcome = of_trailers_only,
-                None => grpc_open = !no_body,
-            }
+            (grpc, outcome) = match grpc_status(&head.headers) {
+                Some(of_trailers_only) => (Grpc::Told, of_trailers_only),
+                None if no_body => (Grpc::Told, outcome),
+                None => (Grpc::Untold, outcome),
+            };
         }
         self.head = Some(Head {
             status,
             outcome,
-            grpc_open,
+            grpc,
             no_body,
             expected: declared_length(&head.headers).or(length),
         });
@@ -193,10 +213,11 @@ impl ResponseState {
     /// The body gave trailers, which end it.
     pub fn trailers(&mut self, trailers: &HeaderMap) {
         if let (Some(head), Some(outcome)) = (&mut self.head, grpc_status(trailers))
-            && head.grpc_open
+            && head.grpc != Grpc::No
         {
+            // Trailers know better than a head that spoke too early.
             head.outcome = outcome;
-            head.grpc_open = false;
+            head.grpc = Grpc::Told;
         }
         self.complete();
     }
@@ -211,21 +232,30 @@ impl ResponseState {
         if self.ended {
             return;
         }
+        self.end_stream();
+        self.end(self.outcome_of_all());
+    }
+
+    /// Nothing more of the stream will come: its reader tells what it held back.
+    fn end_stream(&mut self) {
         if let Some(stream) = &mut self.stream {
             let before = stream.seen;
             stream.with_reader(|reader, seen| reader.end(seen));
             self.tokens_after(&before);
         }
-        let outcome = match (&self.head, &self.stream) {
+    }
+
+    /// What an answer is that was passed on whole.
+    fn outcome_of_all(&self) -> Outcome {
+        match (&self.head, &self.stream) {
             (_, Some(stream)) if stream.seen.failed => Outcome::ServerError,
             (_, Some(stream)) if stream.seen.needs_marker && !stream.seen.complete => {
                 Outcome::Incomplete
             }
-            (Some(head), _) if head.grpc_open => Outcome::Incomplete,
+            (Some(head), _) if head.grpc == Grpc::Untold => Outcome::Incomplete,
             (Some(head), _) => head.outcome,
             (None, _) => Outcome::Success,
-        };
-        self.end(outcome);
+        }
     }
 
     /// Records what the stream's reader saw since `before`.
@@ -282,27 +312,28 @@ impl ResponseState {
 
     /// What a drop says, going by what came before it.
     fn outcome_of_drop(&self) -> Outcome {
-        let dropped = Call::outcome_of_drop();
-        let Some(head) = &self.head else {
-            return dropped;
-        };
+        let dropped = Call::outcome_of_drop(self.polling);
+        let Some(head) = &self.head else { return dropped };
         if dropped == Outcome::Panic {
             return dropped;
         }
-        if self.stream.as_ref().is_some_and(|stream| stream.seen.failed) {
-            return Outcome::ServerError;
-        }
+        let seen = self.stream.as_ref().map(|stream| stream.seen).unwrap_or_default();
         // Servers drop a body of a declared length right after its last byte, and the sync OpenAI
-        // client closes the connection at the marker.
-        let all = head.no_body || head.expected == Some(self.bytes);
-        let marked = self.stream.as_ref().is_some_and(|stream| stream.seen.complete);
-        if (all && !head.grpc_open) || marked { head.outcome } else { dropped }
+        // client closes the connection at the marker. What failed by its own account was not
+        // cancelled. Trailers come after the last byte, so without them gRPC is not whole.
+        let whole = head.expected == Some(self.bytes) && head.grpc != Grpc::Untold;
+        if head.no_body || whole || seen.complete || seen.failed {
+            self.outcome_of_all()
+        } else {
+            dropped
+        }
     }
 }
 
 impl Drop for ResponseState {
     fn drop(&mut self) {
         if !self.ended {
+            self.end_stream();
             self.end(self.outcome_of_drop());
         }
     }

@@ -105,11 +105,6 @@ impl UpDownCounter {
         InFlight(self.clone())
     }
 
-    /// A number that clones share and others do not have, for as long as one of them lives.
-    pub(crate) fn id(&self) -> usize {
-        Arc::as_ptr(&self.0).addr()
-    }
-
     /// What is in flight now.
     #[must_use]
     pub fn get(&self) -> i64 {

@@ -1,6 +1,7 @@
 //! Scopes: the nodes of the tree, and what they add to a metric.
 
 use std::any::Any;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, OnceLock};
 
 use papaya::HashMap;
@@ -9,6 +10,7 @@ use super::builder::MetricBuilder;
 use super::index::{Families, Index};
 use crate::metric::{Counter, FloatCounter, FloatGauge, Gauge, Histogram, UpDownCounter};
 use crate::name::{AUTOMATIC_LABELS, scope_value};
+use crate::sync::{AtomicU64, Ordering};
 
 /// The prefix of whatever is registered below the root.
 const COMPONENT_PREFIX: &str = "dynamo_component";
@@ -47,8 +49,10 @@ pub(super) struct Tree {
     pub(super) series_cap: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Node {
+    /// Its own, in the process.
+    number: u64,
     /// Namespace, component and endpoint, as labels show them; empty where there is none.
     names: [Box<str>; 3],
     children: HashMap<(Level, Box<str>), Arc<Node>>,
@@ -64,7 +68,7 @@ enum Level {
 
 impl Scope {
     pub(super) fn root(tree: Tree) -> Self {
-        Self { tree: Arc::new(tree), node: Arc::default(), prefix: None }
+        Self { tree: Arc::new(tree), node: Arc::new(Node::new(Default::default())), prefix: None }
     }
 
     /// The namespace `name` below this scope; its label is `dynamo_namespace`.
@@ -163,6 +167,13 @@ impl Scope {
         self.node.slot.get_or_init(|| Box::new(T::default())).downcast_ref()
     }
 
+    /// A number that tells this place, under this prefix, from others in the process.
+    pub(crate) fn id(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.node.number, &self.prefix).hash(&mut hasher);
+        hasher.finish()
+    }
+
     pub(crate) fn prefix(&self) -> Option<&str> {
         self.prefix.as_deref()
     }
@@ -205,10 +216,18 @@ impl Scope {
                 let mut names = self.node.names.clone();
                 let own = &mut names[level as usize];
                 *own = if own.is_empty() { value } else { format!("{own}_{value}").into() };
-                Arc::new(Node { names, ..Node::default() })
+                Arc::new(Node::new(names))
             }),
         };
         Self { tree: Arc::clone(&self.tree), node: Arc::clone(node), prefix: self.prefix.clone() }
+    }
+}
+
+impl Node {
+    fn new(names: [Box<str>; 3]) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { number, names, children: HashMap::new(), slot: OnceLock::new() }
     }
 }
 

@@ -52,11 +52,9 @@ impl Meter {
         response: Response<Script>,
     ) -> Response<ResponseBody<Script>> {
         let mut response = Some(response);
-        let mut service = self
-            .layer
-            .layer(service_fn(move |_: Request<RequestBody<_>>| {
-                ready(Ok::<_, Infallible>(response.take().expect("one call")))
-            }));
+        let mut service = self.layer.layer(service_fn(move |_: Request<RequestBody<_>>| {
+            ready(Ok::<_, Infallible>(response.take().expect("one call")))
+        }));
         let mut request = Request::new(Empty::<Bytes>::new());
         *request.method_mut() = method;
         service.call(request).now_or_never().unwrap().unwrap()
@@ -70,9 +68,7 @@ impl Meter {
     /// The same, with a content type.
     pub(crate) fn typed(&self, content_type: &'static str, script: Script) -> ResponseBody<Script> {
         let mut response = Response::new(script);
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         self.answer(Method::GET, response).into_body()
     }
 }

@@ -65,8 +65,8 @@ impl Served {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        let waited = tokio::time::timeout(PATIENCE, wait).await;
-        waited.unwrap_or_else(|_| panic!("still {:?}", self.counts()))
+        let seen = tokio::time::timeout(PATIENCE, wait).await;
+        seen.unwrap_or_else(|_| panic!("still {:?}", self.counts()))
     }
 
     /// Waits for the end of the one request that was made, and gives its outcome.

@@ -24,7 +24,7 @@ async fn r#move(registry: &Registry) -> bool {
 
 fn main() {
     assert_eq!(<Kind as LabelSet>::NAMES, ["type"]);
-    drop(Kind { r#type: true }.r#type);
+    assert!(Kind { r#type: true }.r#type);
     assert_eq!(Word::r#match.as_label(), "match");
     let registry = Registry::new();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
