@@ -16,14 +16,16 @@ pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
         "lint",
         &mut cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     )?;
-    // The core must also build with nothing but itself.
-    step(
-        "lint without features",
-        &mut cargo(
-            root,
-            &["clippy", "-p", "dynamo-metrics", "--no-default-features", "--", "-D", "warnings"],
-        ),
-    )?;
+    // Each crate must also build with the features that it asks for itself, and no others'.
+    for alone in [
+        &["-p", "dynamo-metrics"][..],
+        &["-p", "dynamo-metrics", "--no-default-features"],
+        &["-p", "dynamo-metrics-macros"],
+        &["-p", "dynamo-metrics-tower"],
+    ] {
+        let arguments = [&["clippy"][..], alone, &["--", "-D", "warnings"]].concat();
+        step(&format!("lint {}", alone[1..].join(" ")), &mut cargo(root, &arguments))?;
+    }
     step(
         "documentation",
         cargo(root, &["doc", "--workspace", "--no-deps", "--document-private-items"])
