@@ -1,9 +1,11 @@
 //! A server for the exporter alone, so that a service without HTTP can be scraped as well.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -78,13 +80,14 @@ impl Server {
         let connections = GracefulShutdown::new();
         let mut stop = pin!(stop);
         loop {
-            let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
-                () = &mut stop => break,
-            };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
+            let accepted = poll_fn(|cx| match stop.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(None),
+                Poll::Pending => self.listener.poll_accept(cx).map(Some),
+            });
+            let stream = match accepted.await {
+                None => break,
+                Some(Ok((stream, _))) => stream,
+                Some(Err(error)) => {
                     tracing::debug!(error = &error as &dyn std::error::Error, "accept failed");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
