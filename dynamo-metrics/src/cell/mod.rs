@@ -1,31 +1,89 @@
 //! Where values live: storage that many threads write and a scrape reads.
 //!
-//! A cell stands alone and publishes no other memory, so every ordering is `Relaxed`. Metrics
-//! reach their storage through these types only, so that how a cell is laid out (one atomic, or a
-//! column across per-thread slabs) stays a matter of this module.
+//! | file | holds |
+//! |---|---|
+//! | `slab` | rows of cells, one for each thread, and the pool of them |
+//! | `row` | the current thread's row |
+//! | `run` | neighbouring columns across all rows: what one series takes |
+//!
+//! Recording is a plain load and store in a row that no other thread writes; reading is a sum over
+//! the rows. Metrics reach all of it through the types of this file.
+
+#[cfg(all(test, dynamo_metrics_loom))]
+mod model;
+mod row;
+mod run;
+mod slab;
+#[cfg(all(test, not(dynamo_metrics_loom)))]
+mod tests;
+
+pub(crate) use run::{Run, TooManyColumns};
 
 use crate::sync::{AtomicI64, AtomicU64, Ordering};
 
-/// A whole number that only grows.
-#[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
+/// A whole number that only grows by steps, or goes up and down by steps.
+#[derive(Debug)]
+pub(crate) struct Count(Run);
 
-/// A whole number that goes up and down by steps.
+/// A floating-point number that changes by steps.
+#[derive(Debug)]
+pub(crate) struct FloatCount(Run);
+
+/// A whole number that is set.
 #[derive(Debug, Default)]
 pub(crate) struct Level(AtomicI64);
 
-/// A floating-point number that is set or added to.
+/// A floating-point number that is set.
 #[derive(Debug, Default)]
-pub(crate) struct Float(AtomicU64);
+pub(crate) struct FloatLevel(AtomicU64);
 
 impl Count {
+    pub(crate) fn new() -> Result<Self, TooManyColumns> {
+        Run::take(1).map(Self)
+    }
+
+    /// One whose value nobody will read.
+    pub(crate) fn lost() -> Self {
+        Self(Run::lost(1))
+    }
+
     #[inline]
     pub(crate) fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
+        self.0.add(0, n);
+    }
+
+    /// Takes one away; the sum is what counts, so a row may well go below zero.
+    #[inline]
+    pub(crate) fn dec(&self) {
+        self.0.add(0, 1_u64.wrapping_neg());
     }
 
     pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.sum(0)
+    }
+
+    pub(crate) fn get_signed(&self) -> i64 {
+        self.get().cast_signed()
+    }
+}
+
+impl FloatCount {
+    pub(crate) fn new() -> Result<Self, TooManyColumns> {
+        Run::take(1).map(Self)
+    }
+
+    /// One whose value nobody will read.
+    pub(crate) fn lost() -> Self {
+        Self(Run::lost(1))
+    }
+
+    #[inline]
+    pub(crate) fn add(&self, by: f64) {
+        self.0.add_float(0, by);
+    }
+
+    pub(crate) fn get(&self) -> f64 {
+        self.0.sum_float(0)
     }
 }
 
@@ -45,7 +103,7 @@ impl Level {
     }
 }
 
-impl Float {
+impl FloatLevel {
     #[inline]
     pub(crate) fn add(&self, by: f64) {
         let mut seen = self.0.load(Ordering::Relaxed);
@@ -65,29 +123,5 @@ impl Float {
 
     pub(crate) fn get(&self) -> f64 {
         f64::from_bits(self.0.load(Ordering::Relaxed))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn threads_lose_nothing() {
-        let (count, level, float) = (Count::default(), Level::default(), Float::default());
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..10_000 {
-                        count.add(3);
-                        level.add(2);
-                        level.add(-1);
-                        float.add(0.5);
-                    }
-                });
-            }
-        });
-        assert_eq!((count.get(), level.get()), (120_000, 40_000));
-        assert!((float.get() - 20_000.0).abs() < f64::EPSILON);
     }
 }

@@ -29,12 +29,12 @@ pub enum Format {
 pub struct TextEncoder {
     format: Format,
     page: String,
-    /// What starts each line of the family at hand: its name, and what may follow.
+    /// What starts each line of the family at hand.
     name: String,
     kind: MetricKind,
-    /// The bounds whose text was written last, and that text: neighbours mostly share them.
+    /// The bounds of the last histogram, and how its bucket lines end: neighbours mostly share them.
     bounds: Vec<f64>,
-    bounds_text: Vec<String>,
+    tails: Vec<String>,
 }
 
 impl Format {
@@ -58,7 +58,7 @@ impl TextEncoder {
             name: String::new(),
             kind: MetricKind::Gauge,
             bounds: Vec::new(),
-            bounds_text: Vec::new(),
+            tails: Vec::new(),
         }
     }
 
@@ -107,16 +107,17 @@ impl TextEncoder {
     fn sample(&mut self, suffix: &str, labels: &str, number: Number) {
         self.page.push_str(&self.name);
         self.page.push_str(suffix);
-        if !labels.is_empty() {
+        if labels.is_empty() {
+            self.page.push(' ');
+        } else {
             self.page.push('{');
             self.page.push_str(labels);
-            self.page.push('}');
+            self.page.push_str("} ");
         }
         self.number(number);
     }
 
     fn number(&mut self, number: Number) {
-        self.page.push(' ');
         match number {
             Number::Unsigned(value) => push_u64(&mut self.page, value),
             Number::Signed(value) => push_i64(&mut self.page, value),
@@ -127,39 +128,38 @@ impl TextEncoder {
 
     fn histogram(&mut self, labels: &str, histogram: &HistogramSnapshot) {
         self.render_bounds(histogram.bounds());
+        let comma = if labels.is_empty() { "" } else { "," };
         let mut below = 0;
-        for (i, count) in histogram.counts().iter().enumerate() {
+        for (tail, count) in self.tails.iter().zip(histogram.counts()) {
             below += count;
-            self.page.push_str(&self.name);
-            self.page.push_str("_bucket{");
-            self.page.push_str(labels);
-            if !labels.is_empty() {
-                self.page.push(',');
+            for piece in [&self.name, "_bucket{", labels, comma, tail] {
+                self.page.push_str(piece);
             }
-            self.page.push_str("le=\"");
-            self.page.push_str(self.bounds_text.get(i).map_or("+Inf", String::as_str));
-            self.page.push_str("\"}");
-            self.number(below.into());
+            push_u64(&mut self.page, below);
+            self.page.push('\n');
         }
         self.sample("_sum", labels, histogram.sum().into());
         self.sample("_count", labels, below.into());
     }
 
+    /// Writes the ends of bucket lines, unless the last histogram had the same.
     fn render_bounds(&mut self, bounds: &[f64]) {
-        if self.bounds == bounds {
+        if self.bounds == bounds && !self.tails.is_empty() {
             return;
         }
-        self.bounds = bounds.to_vec();
+        self.bounds.clear();
+        self.bounds.extend_from_slice(bounds);
         let push = match self.format {
             Format::Text => push_f64,
             Format::OpenMetrics => push_canonical,
         };
-        let render = |bound: &f64| {
-            let mut text = String::new();
-            push(&mut text, *bound);
-            text
+        let render = |bound: f64| {
+            let mut tail = String::from("le=\"");
+            push(&mut tail, bound);
+            tail.push_str("\"} ");
+            tail
         };
-        self.bounds_text = bounds.iter().map(render).collect();
+        self.tails = bounds.iter().copied().chain([f64::INFINITY]).map(render).collect();
     }
 }
 
@@ -192,7 +192,7 @@ impl Visitor for TextEncoder {
     fn series(&mut self, series: &Series<'_>) {
         match series.value {
             Value::Counter(number) | Value::Gauge(number) => {
-                self.sample("", series.labels, *number);
+                self.sample("", series.labels, number);
             }
             Value::Histogram(histogram) => self.histogram(series.labels, histogram),
         }

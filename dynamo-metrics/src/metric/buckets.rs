@@ -1,9 +1,14 @@
 //! Bucket bounds: checked once, when they are built.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use super::finder::Finder;
 
 /// Most bounds that a histogram may have.
 const MOST: usize = 256;
+
+/// Nanoseconds in a second.
+pub(super) const NANOSECONDS: f64 = 1e9;
 
 /// The upper bounds of a histogram's buckets, without the last one, which is always `+Inf`.
 ///
@@ -18,8 +23,17 @@ const MOST: usize = 256;
 /// assert!(matches!(Buckets::new([1.0, 1.0]), Err(BucketsError::Order { .. })));
 /// # Ok::<(), BucketsError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq)]
-pub struct Buckets(Arc<[f64]>);
+#[derive(Debug, Clone)]
+pub struct Buckets(Arc<Bounds>);
+
+#[derive(Debug)]
+struct Bounds {
+    upper: Box<[f64]>,
+    /// Finds the bucket of a sample.
+    plain: Finder,
+    /// The same for samples in nanoseconds, if the bounds are seconds.
+    nanoseconds: OnceLock<Finder>,
+}
 
 /// Why bounds cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -59,7 +73,7 @@ impl Buckets {
     /// One variant of [`BucketsError`] for each rule: at least one bound, at most 256, all finite,
     /// each above the one before.
     pub fn new(bounds: impl IntoIterator<Item = f64>) -> Result<Self, BucketsError> {
-        let bounds: Arc<[f64]> = bounds.into_iter().collect();
+        let bounds: Box<[f64]> = bounds.into_iter().collect();
         if bounds.is_empty() {
             return Err(BucketsError::Empty);
         }
@@ -72,7 +86,7 @@ impl Buckets {
         if let Some(pair) = bounds.windows(2).find(|pair| pair[0] >= pair[1]) {
             return Err(BucketsError::Order { before: pair[0], after: pair[1] });
         }
-        Ok(Self(bounds))
+        Ok(Self::checked(bounds))
     }
 
     /// Bounds as Dynamo computes them: 0, then `count - 1` steps of equal ratio up to `max`, each
@@ -115,26 +129,58 @@ impl Buckets {
     /// The bounds, in increasing order.
     #[must_use]
     pub fn bounds(&self) -> &[f64] {
-        &self.0
+        &self.0.upper
     }
 
     /// The bounds, one after another.
     pub fn iter(&self) -> std::iter::Copied<std::slice::Iter<'_, f64>> {
-        self.0.iter().copied()
+        self.0.upper.iter().copied()
     }
 
-    /// Where `value` falls: the index of the first bound that is not below it, or the number of
-    /// bounds for the bucket up to `+Inf`.
+    /// Where `sample`, which is not negative, falls: the index of the first bound that is not below
+    /// it, or the number of bounds for the bucket up to `+Inf`.
     #[inline]
-    pub(super) fn index(&self, value: f64) -> usize {
-        self.0.partition_point(|&bound| bound < value)
+    pub(super) fn index(&self, sample: f64) -> usize {
+        self.0.plain.find(sample)
+    }
+
+    /// Where a sample in nanoseconds falls, if the bounds are seconds.
+    #[inline]
+    pub(super) fn index_of_nanoseconds(&self, sample: u64) -> usize {
+        let finder = self.0.nanoseconds.get_or_init(|| {
+            // Rounded, so that 300 ms lie in the bucket up to 0.3, which no `f64` is exactly.
+            let mut bounds: Vec<f64> =
+                self.iter().map(|bound| (bound * NANOSECONDS).round()).collect();
+            for i in 1..bounds.len() {
+                // Bounds that are less than a nanosecond apart keep their order and their number.
+                bounds[i] = bounds[i].max(bounds[i - 1].next_up());
+            }
+            Finder::new(&bounds)
+        });
+        finder.find(sample as f64)
+    }
+
+    /// Whether both are the same, and not only equal.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    fn checked(upper: Box<[f64]>) -> Self {
+        let plain = Finder::new(&upper);
+        Self(Arc::new(Bounds { upper, plain, nanoseconds: OnceLock::new() }))
+    }
+}
+
+impl PartialEq for Buckets {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(other) || self.bounds() == other.bounds()
     }
 }
 
 impl Default for Buckets {
     /// Bounds for seconds, from a few milliseconds to ten: those of most Prometheus clients.
     fn default() -> Self {
-        Self(Arc::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]))
+        Self::checked(Box::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]))
     }
 }
 
@@ -191,7 +237,8 @@ mod tests {
             bounds.sort_by(f64::total_cmp);
             bounds.dedup();
             let buckets = Buckets::new(bounds.clone()).unwrap();
-            for value in bounds.iter().copied().chain([sample, f64::INFINITY, f64::NEG_INFINITY]) {
+            let samples = bounds.iter().copied().chain([sample, f64::INFINITY]);
+            for value in samples.filter(|value| *value >= 0.0) {
                 let index = buckets.index(value);
                 prop_assert!(bounds.get(index).is_none_or(|&upper| value <= upper));
                 prop_assert!(index == 0 || bounds[index - 1] < value);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cell;
+use crate::cell::{self, TooManyColumns};
 
 /// A whole number that only goes up.
 ///
@@ -17,7 +17,7 @@ use crate::cell;
 /// assert_eq!(served.get(), 42);
 /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Counter(Arc<cell::Count>);
 
 /// A number that only goes up, in steps that need not be whole (seconds of work, say).
@@ -25,11 +25,27 @@ pub struct Counter(Arc<cell::Count>);
 /// Prefer [`Counter`] for what can be counted: it never loses precision.
 #[derive(Debug, Clone)]
 pub struct FloatCounter {
-    value: Arc<cell::Float>,
+    value: Arc<cell::FloatCount>,
     invalid: Counter,
 }
 
+impl Default for Counter {
+    /// A counter that no registry shows.
+    fn default() -> Self {
+        Self::new().unwrap_or_else(|TooManyColumns| Self::lost())
+    }
+}
+
 impl Counter {
+    pub(super) fn new() -> Result<Self, TooManyColumns> {
+        Ok(Self(Arc::new(cell::Count::new()?)))
+    }
+
+    /// A counter that nobody reads.
+    pub(super) fn lost() -> Self {
+        Self(Arc::new(cell::Count::lost()))
+    }
+
     /// Adds one.
     #[inline]
     pub fn inc(&self) {
@@ -66,8 +82,13 @@ impl FloatCounter {
         self.value.get()
     }
 
-    pub(super) fn new(invalid: &Counter) -> Self {
-        Self { value: Arc::default(), invalid: invalid.clone() }
+    pub(super) fn new(invalid: &Counter) -> Result<Self, TooManyColumns> {
+        Ok(Self { value: Arc::new(cell::FloatCount::new()?), invalid: invalid.clone() })
+    }
+
+    /// A counter that nobody reads.
+    pub(super) fn lost() -> Self {
+        Self { value: Arc::new(cell::FloatCount::lost()), invalid: Counter::lost() }
     }
 }
 
@@ -86,7 +107,7 @@ mod tests {
     #[test]
     fn a_float_counter_never_goes_down() {
         let invalid = Counter::default();
-        let counter = FloatCounter::new(&invalid);
+        let counter = FloatCounter::new(&invalid).unwrap();
         for step in [1.5, -1.0, f64::NAN, f64::INFINITY, 0.25] {
             counter.inc_by(step);
         }

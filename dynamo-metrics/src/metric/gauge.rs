@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cell;
+use crate::cell::{self, TooManyColumns};
 
 /// A whole number that is set.
 #[derive(Debug, Clone)]
@@ -10,7 +10,7 @@ pub struct Gauge(Arc<cell::Level>);
 
 /// A number that is set.
 #[derive(Debug, Clone)]
-pub struct FloatGauge(Arc<cell::Float>);
+pub struct FloatGauge(Arc<cell::FloatLevel>);
 
 /// A whole number that goes up and down by steps, and is never set: what is in flight, queued, open.
 ///
@@ -30,7 +30,7 @@ pub struct FloatGauge(Arc<cell::Float>);
 /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct UpDownCounter(Arc<cell::Level>);
+pub struct UpDownCounter(Arc<cell::Count>);
 
 /// One unit of an [`UpDownCounter`], given back when it is dropped.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl UpDownCounter {
     /// Takes one away.
     #[inline]
     pub fn dec(&self) {
-        self.0.add(-1);
+        self.0.dec();
     }
 
     /// Adds one, until the guard is dropped.
@@ -108,11 +108,16 @@ impl UpDownCounter {
     /// What is in flight now.
     #[must_use]
     pub fn get(&self) -> i64 {
-        self.0.get()
+        self.0.get_signed()
     }
 
-    pub(super) fn new() -> Self {
-        Self(Arc::default())
+    pub(super) fn new() -> Result<Self, TooManyColumns> {
+        Ok(Self(Arc::new(cell::Count::new()?)))
+    }
+
+    /// One that nobody reads.
+    pub(super) fn lost() -> Self {
+        Self(Arc::new(cell::Count::lost()))
     }
 }
 
@@ -128,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_enters_leaves_once() {
-        let gauge = UpDownCounter::new();
+        let gauge = UpDownCounter::new().unwrap();
         let (first, second) = (gauge.enter(), gauge.enter());
         drop(first);
         assert_eq!(gauge.get(), 1);

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::buckets::NANOSECONDS;
 use super::{Buckets, Counter};
-use crate::cell;
+use crate::cell::{Run, TooManyColumns};
 use crate::clock::{self, Instant};
 
 /// Samples counted in buckets, with their sum.
@@ -32,10 +33,10 @@ use crate::clock::{self, Instant};
 pub struct Histogram(Arc<Cells>);
 
 /// A histogram at one point in time.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct HistogramSnapshot {
     buckets: Buckets,
-    counts: Box<[u64]>,
+    counts: Vec<u64>,
     sum: f64,
 }
 
@@ -62,20 +63,37 @@ pub struct Timer {
 #[derive(Debug)]
 struct Cells {
     buckets: Buckets,
-    /// One for each bound, and one for `+Inf`.
-    counts: Box<[cell::Count]>,
-    sum: cell::Float,
+    /// One column for each bound and one for `+Inf`; then the sum.
+    run: Run,
+    sum: Sum,
     invalid: Counter,
 }
 
+/// How the sum is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sum {
+    /// As a floating-point number.
+    Float,
+    /// As whole nanoseconds, for histograms of seconds: nothing is lost, and adding is faster.
+    Nanoseconds,
+}
+
 impl Histogram {
-    pub(super) fn new(buckets: &Buckets, invalid: &Counter) -> Self {
-        Self(Arc::new(Cells {
-            buckets: buckets.clone(),
-            counts: (0..=buckets.bounds().len()).map(|_| cell::Count::default()).collect(),
-            sum: cell::Float::default(),
-            invalid: invalid.clone(),
-        }))
+    pub(super) fn new(
+        buckets: &Buckets,
+        sum: Sum,
+        invalid: &Counter,
+    ) -> Result<Self, TooManyColumns> {
+        let run = Run::take(buckets.bounds().len() + 2)?;
+        let (buckets, invalid) = (buckets.clone(), invalid.clone());
+        Ok(Self(Arc::new(Cells { buckets, run, sum, invalid })))
+    }
+
+    /// A histogram that nobody reads.
+    pub(super) fn lost() -> Self {
+        let (buckets, invalid) = (Buckets::default(), Counter::lost());
+        let run = Run::lost(buckets.bounds().len() + 2);
+        Self(Arc::new(Cells { buckets, run, sum: Sum::Float, invalid }))
     }
 
     /// Counts one sample.
@@ -90,21 +108,27 @@ impl Histogram {
         let cells = &*self.0;
         if !(sample.is_finite() && sample >= 0.0) {
             cells.invalid.inc_by(n);
-            return;
-        }
-        if n == 0 {
-            return;
-        }
-        if let Some(count) = cells.counts.get(cells.buckets.index(sample)) {
-            count.add(n);
-            cells.sum.add(sample * n as f64);
+        } else if n > 0 {
+            match cells.sum {
+                Sum::Float => {
+                    let at = cells.buckets.index(sample);
+                    cells.run.add_both((at, n), (cells.sum_column(), sample * n as f64));
+                }
+                Sum::Nanoseconds => cells.observe_nanoseconds(nanoseconds(sample), n),
+            }
         }
     }
 
     /// Counts one duration, in seconds.
     #[inline]
     pub fn observe_duration(&self, sample: Duration) {
-        self.observe(sample.as_secs_f64());
+        match self.0.sum {
+            Sum::Float => self.observe(sample.as_secs_f64()),
+            Sum::Nanoseconds => {
+                let nanoseconds = u64::try_from(sample.as_nanos()).unwrap_or(u64::MAX);
+                self.0.observe_nanoseconds(nanoseconds, 1);
+            }
+        }
     }
 
     /// Starts to measure a duration.
@@ -116,12 +140,44 @@ impl Histogram {
     /// Reads the histogram.
     #[must_use]
     pub fn snapshot(&self) -> HistogramSnapshot {
-        HistogramSnapshot {
-            buckets: self.0.buckets.clone(),
-            counts: self.0.counts.iter().map(cell::Count::get).collect(),
-            sum: self.0.sum.get(),
-        }
+        let mut snapshot = HistogramSnapshot::default();
+        self.read(&mut snapshot);
+        snapshot
     }
+
+    pub(super) fn read(&self, snapshot: &mut HistogramSnapshot) {
+        let cells = &*self.0;
+        if !snapshot.buckets.is(&cells.buckets) {
+            snapshot.buckets = cells.buckets.clone();
+        }
+        cells.run.sums(cells.sum_column(), &mut snapshot.counts);
+        snapshot.sum = match cells.sum {
+            Sum::Float => cells.run.sum_float(cells.sum_column()),
+            Sum::Nanoseconds => cells.run.sum(cells.sum_column()) as f64 / NANOSECONDS,
+        };
+    }
+}
+
+impl Cells {
+    #[inline]
+    fn sum_column(&self) -> usize {
+        self.buckets.bounds().len() + 1
+    }
+
+    #[inline]
+    fn observe_nanoseconds(&self, sample: u64, n: u64) {
+        let at = self.buckets.index_of_nanoseconds(sample);
+        // Past 584 years the sum wraps, which readers take for a reset.
+        self.run.add_two((at, n), (self.sum_column(), sample.wrapping_mul(n)));
+    }
+}
+
+/// Seconds, which are finite and not negative, as nanoseconds.
+#[inline]
+fn nanoseconds(seconds: f64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+    let nanoseconds = (seconds * NANOSECONDS).round() as u64;
+    nanoseconds
 }
 
 impl Timer {
@@ -195,7 +251,7 @@ mod tests {
     fn histogram(bounds: &[f64]) -> (Histogram, Counter) {
         let invalid = Counter::default();
         let buckets = Buckets::new(bounds.iter().copied()).unwrap();
-        (Histogram::new(&buckets, &invalid), invalid)
+        (Histogram::new(&buckets, Sum::Float, &invalid).unwrap(), invalid)
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod buckets;
 mod counter;
+mod finder;
 mod gauge;
 mod histogram;
 pub mod visit;
@@ -17,7 +18,11 @@ pub use counter::{Counter, FloatCounter};
 pub use gauge::{FloatGauge, Gauge, InFlight, UpDownCounter};
 pub use histogram::{Histogram, HistogramSnapshot, Timer};
 
+use histogram::Sum;
 use visit::Value;
+
+use crate::cell::TooManyColumns;
+use crate::unit::Unit;
 
 /// What a metric is, for those who read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,6 +70,9 @@ pub(crate) mod sealed {
         #[expect(private_interfaces, reason = "the trait is sealed")]
         const TYPE: MetricType;
 
+        /// A metric that nobody reads, for where recording cannot fail.
+        fn lost() -> Self;
+
         /// The metric in `any`. A family holds metrics of one type, so another one is not met;
         /// it would give a metric that nobody sees, as recording cannot fail.
         #[expect(private_interfaces, reason = "the trait is sealed")]
@@ -102,44 +110,59 @@ impl MetricType {
 
 impl AnyMetric {
     /// Makes a metric at zero; samples that make no sense are counted in `invalid`.
-    pub(crate) fn new(kind: MetricType, buckets: &Buckets, invalid: &Counter) -> Self {
-        match kind {
-            MetricType::Counter => Self::Counter(Counter::default()),
-            MetricType::FloatCounter => Self::FloatCounter(FloatCounter::new(invalid)),
+    pub(crate) fn new(
+        metric_type: MetricType,
+        unit: Option<Unit>,
+        buckets: &Buckets,
+        invalid: &Counter,
+    ) -> Result<Self, TooManyColumns> {
+        Ok(match metric_type {
+            MetricType::Counter => Self::Counter(Counter::new()?),
+            MetricType::FloatCounter => Self::FloatCounter(FloatCounter::new(invalid)?),
             MetricType::Gauge => Self::Gauge(Gauge::new()),
             MetricType::FloatGauge => Self::FloatGauge(FloatGauge::new()),
-            MetricType::UpDownCounter => Self::UpDownCounter(UpDownCounter::new()),
-            MetricType::Histogram => Self::Histogram(Histogram::new(buckets, invalid)),
-        }
+            MetricType::UpDownCounter => Self::UpDownCounter(UpDownCounter::new()?),
+            MetricType::Histogram => {
+                let sum = if unit == Some(Unit::Seconds) { Sum::Nanoseconds } else { Sum::Float };
+                Self::Histogram(Histogram::new(buckets, sum, invalid)?)
+            }
+        })
     }
 
-    /// Reads the metric.
-    pub(crate) fn value(&self) -> Value {
+    /// Reads the metric; a histogram into `scratch`, so that a walk allocates once and not for each.
+    pub(crate) fn value<'a>(&self, scratch: &'a mut HistogramSnapshot) -> Value<'a> {
         match self {
             Self::Counter(metric) => Value::Counter(metric.get().into()),
             Self::FloatCounter(metric) => Value::Counter(metric.get().into()),
             Self::Gauge(metric) => Value::Gauge(metric.get().into()),
             Self::FloatGauge(metric) => Value::Gauge(metric.get().into()),
             Self::UpDownCounter(metric) => Value::Gauge(metric.get().into()),
-            Self::Histogram(metric) => Value::Histogram(metric.snapshot()),
+            Self::Histogram(metric) => {
+                metric.read(scratch);
+                Value::Histogram(scratch)
+            }
         }
     }
 }
 
 /// Ties a metric type to its place in [`AnyMetric`].
 macro_rules! metric {
-    ($($type:ident: $alone:expr,)*) => {$(
+    ($($type:ident: $lost:expr,)*) => {$(
         impl Metric for $type {}
 
         impl sealed::Sealed for $type {
             #[expect(private_interfaces, reason = "the trait is sealed")]
             const TYPE: MetricType = MetricType::$type;
 
+            fn lost() -> Self {
+                $lost
+            }
+
             #[expect(private_interfaces, reason = "the trait is sealed")]
             fn from_any(any: &AnyMetric) -> Self {
                 match any {
                     AnyMetric::$type(metric) => metric.clone(),
-                    _ => $alone,
+                    _ => $lost,
                 }
             }
         }
@@ -147,10 +170,10 @@ macro_rules! metric {
 }
 
 metric! {
-    Counter: Self::default(),
-    FloatCounter: Self::new(&Counter::default()),
+    Counter: Self::lost(),
+    FloatCounter: Self::lost(),
     Gauge: Self::new(),
     FloatGauge: Self::new(),
-    UpDownCounter: Self::new(),
-    Histogram: Self::new(&Buckets::default(), &Counter::default()),
+    UpDownCounter: Self::lost(),
+    Histogram: Self::lost(),
 }

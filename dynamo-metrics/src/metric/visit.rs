@@ -33,15 +33,15 @@ pub enum Number {
 }
 
 /// The value of one series.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
-pub enum Value {
+pub enum Value<'a> {
     /// A counter's total.
     Counter(Number),
     /// A gauge's level.
     Gauge(Number),
     /// A histogram's samples.
-    Histogram(HistogramSnapshot),
+    Histogram(&'a HistogramSnapshot),
 }
 
 /// One series: its labels and its value.
@@ -52,7 +52,7 @@ pub struct Series<'a> {
     /// and line feeds escaped. Empty if there are none.
     pub labels: &'a str,
     /// The value at the time of the visit.
-    pub value: &'a Value,
+    pub value: Value<'a>,
 }
 
 /// Sees the families of a registry in the order of their names, each once and with its series.

@@ -8,6 +8,7 @@ use super::error::RegisterError;
 use super::index::{Wanted, base};
 use super::scope::Scope;
 use super::series::{FamilyCore, Group};
+use crate::cell::TooManyColumns;
 use crate::label::LabelSet;
 use crate::metric::{Buckets, BucketsError, Histogram, Metric};
 use crate::name::{LabelNameError, check_label, metric_name};
@@ -114,7 +115,8 @@ impl<M: Metric> MetricBuilder<M> {
     /// Any of [`RegisterError`].
     pub fn register(self) -> Result<M, RegisterError> {
         let (core, group) = self.group(&[])?;
-        Ok(resolve(&core, &group, &[]))
+        let made = group.with(&core, &[], M::from_any);
+        made.map_err(|TooManyColumns| RegisterError::TooManyColumns)
     }
 
     /// Registers a family with the labels of `L`.
@@ -224,7 +226,11 @@ impl<M: Metric, const N: usize> DynamicFamily<M, N> {
 }
 
 fn resolve<M: Metric>(core: &FamilyCore, group: &Group, values: &[&str]) -> M {
-    group.with(core, values, M::from_any)
+    group.with(core, values, M::from_any).unwrap_or_else(|TooManyColumns| {
+        // There is no place for its value; that it is not there shows as overflow.
+        core.health.overflow.inc();
+        M::lost()
+    })
 }
 
 impl<L, M> Clone for Family<L, M> {

@@ -42,6 +42,10 @@ pub enum RegisterError {
         /// The name of the metric that is there already.
         other: String,
     },
+    /// The process holds as many values as it can (four million columns; a counter takes one, a
+    /// histogram one for each bound and two more).
+    #[error("no place is left for another value")]
+    TooManyColumns,
     /// The same series is registered with other bucket bounds.
     #[error("{name} has other buckets in this scope")]
     OtherBuckets {

@@ -8,7 +8,7 @@ use super::scope::Scope;
 use super::series::FamilyCore;
 use crate::label::Labels;
 use crate::metric::visit::{Family, Series, Visitor};
-use crate::metric::{AnyMetric, Counter, MetricType};
+use crate::metric::{AnyMetric, Counter, HistogramSnapshot, MetricType};
 
 /// A walk over a registry that can rest between series, so that a scrape need not hold a page.
 ///
@@ -20,13 +20,20 @@ pub(crate) struct Walk {
     series: usize,
     /// Whether the visitor has seen the family itself, which it does before the first series.
     announced: bool,
+    scratch: HistogramSnapshot,
 }
 
 impl Walk {
     pub(super) fn new(scope: &Scope) -> Self {
         refresh(scope);
         expose_health(scope);
-        Self { families: scope.tree.families(), family: 0, series: 0, announced: false }
+        Self {
+            families: scope.tree.families(),
+            family: 0,
+            series: 0,
+            announced: false,
+            scratch: HistogramSnapshot::default(),
+        }
     }
 
     /// Shows at most `most` series to `visitor`; `false` if there are no more.
@@ -47,7 +54,7 @@ impl Walk {
                 }
                 visitor.series(&Series {
                     labels: series.labels.as_str(),
-                    value: &series.metric.value(),
+                    value: series.metric.value(&mut self.scratch),
                 });
                 left -= 1;
             }

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use papaya::HashMap;
@@ -10,7 +11,6 @@ use super::builder::MetricBuilder;
 use super::index::{Families, Index};
 use crate::metric::{Counter, FloatCounter, FloatGauge, Gauge, Histogram, UpDownCounter};
 use crate::name::{AUTOMATIC_LABELS, scope_value};
-use crate::sync::{AtomicU64, Ordering};
 
 /// The prefix of whatever is registered below the root.
 const COMPONENT_PREFIX: &str = "dynamo_component";

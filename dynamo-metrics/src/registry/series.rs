@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use papaya::{Equivalent, HashMap};
 
+use crate::cell::TooManyColumns;
 use crate::label::Labels;
 use crate::metric::{AnyMetric, Buckets, Counter, MetricType};
 use crate::sync::{AtomicU64, Ordering};
@@ -140,34 +141,40 @@ impl Group {
     /// Calls `seen` with the metric of these label values, which is made if it is new.
     ///
     /// There are as many values as names; missing ones would read as empty.
+    ///
+    /// # Errors
+    /// [`TooManyColumns`], if it is new and there is no place for its value.
     pub(crate) fn with<R>(
         &self,
         family: &FamilyCore,
         values: &[&str],
         seen: impl FnOnce(&AnyMetric) -> R,
-    ) -> R {
+    ) -> Result<R, TooManyColumns> {
         let map = self.by_values.pin();
         if let Some(series) = map.get(&Values(values)) {
-            return seen(&series.metric);
+            return Ok(seen(&series.metric));
         }
         if values.is_empty() || family.take_place() {
             let key = OwnedValues(values.iter().map(|&value| value.into()).collect());
-            let series = map.try_insert_with(key, || self.make(family, values));
+            let series = map.try_insert(key, self.make(family, values)?);
             let series = series.unwrap_or_else(|faster| {
                 // Another thread made it meanwhile, in a place of its own.
                 family.variable.fetch_sub(u64::from(!values.is_empty()), Ordering::Relaxed);
-                faster
+                faster.current
             });
-            return seen(&series.metric);
+            return Ok(seen(&series.metric));
         }
         family.health.overflow.inc();
         let overflow: Vec<&str> = values.iter().map(|_| OVERFLOW).collect();
+        if let Some(series) = map.get(&Values(&overflow)) {
+            return Ok(seen(&series.metric));
+        }
         let key = OwnedValues(overflow.iter().map(|&value| value.into()).collect());
-        let series = map.get_or_insert_with(key, || self.make(family, &overflow));
-        seen(&series.metric)
+        let series = map.try_insert(key, self.make(family, &overflow)?);
+        Ok(seen(&series.unwrap_or_else(|faster| faster.current).metric))
     }
 
-    fn make(&self, family: &FamilyCore, values: &[&str]) -> Arc<Series> {
+    fn make(&self, family: &FamilyCore, values: &[&str]) -> Result<Arc<Series>, TooManyColumns> {
         let mut pairs: Vec<(&str, &str)> = self
             .fixed
             .iter()
@@ -175,12 +182,13 @@ impl Group {
             .chain(self.names.iter().map(|name| &**name).zip(values.iter().copied()))
             .collect();
         let labels = Labels::render(&mut pairs);
-        let metric = AnyMetric::new(family.metric_type, &self.buckets, &family.health.invalid);
+        let metric =
+            AnyMetric::new(family.metric_type, family.unit, &self.buckets, &family.health.invalid)?;
         let series = family.attach(labels, metric);
         for alias in &self.aliases {
             alias.attach(series.labels.clone(), series.metric.clone());
         }
-        series
+        Ok(series)
     }
 }
 
@@ -211,10 +219,12 @@ mod tests {
     }
 
     fn inc(group: &Group, family: &FamilyCore, value: &str) {
-        group.with(family, &[value], |metric| match metric {
-            AnyMetric::Counter(counter) => counter.inc(),
-            other => panic!("{other:?}"),
-        });
+        group
+            .with(family, &[value], |metric| match metric {
+                AnyMetric::Counter(counter) => counter.inc(),
+                other => panic!("{other:?}"),
+            })
+            .unwrap();
     }
 
     #[test]
@@ -246,10 +256,12 @@ mod tests {
             Box::new([]),
         );
         inc(&group, &family, "m");
-        fixed.with(&family, &[], |metric| match metric {
-            AnyMetric::Counter(counter) => assert_eq!(counter.get(), 1),
-            other => panic!("{other:?}"),
-        });
+        fixed
+            .with(&family, &[], |metric| match metric {
+                AnyMetric::Counter(counter) => assert_eq!(counter.get(), 1),
+                other => panic!("{other:?}"),
+            })
+            .unwrap();
         assert_eq!(family.len(), 1);
     }
 
