@@ -48,6 +48,9 @@ pub enum BucketsError {
     /// A bound is infinite or not a number. (`+Inf` is always there, and is not given.)
     #[error("bucket bound {0} is not finite")]
     NotFinite(f64),
+    /// A bound is below zero, where a histogram has no samples.
+    #[error("bucket bound {0} is negative")]
+    Negative(f64),
     /// No scale leads from the first to the second: zero, negative, or in the wrong order.
     #[error("no logarithmic scale leads from {min} to {max}")]
     Scale {
@@ -70,8 +73,8 @@ impl Buckets {
     /// Checks `bounds`.
     ///
     /// # Errors
-    /// One variant of [`BucketsError`] for each rule: at least one bound, at most 256, all finite,
-    /// each above the one before.
+    /// One variant of [`BucketsError`] for each rule: at least one bound, at most 256, all finite
+    /// and not negative, each above the one before.
     pub fn new(bounds: impl IntoIterator<Item = f64>) -> Result<Self, BucketsError> {
         let bounds: Box<[f64]> = bounds.into_iter().collect();
         if bounds.is_empty() {
@@ -82,6 +85,9 @@ impl Buckets {
         }
         if let Some(&bound) = bounds.iter().find(|bound| !bound.is_finite()) {
             return Err(BucketsError::NotFinite(bound));
+        }
+        if let Some(&bound) = bounds.iter().find(|&&bound| bound < 0.0) {
+            return Err(BucketsError::Negative(bound));
         }
         if let Some(pair) = bounds.windows(2).find(|pair| pair[0] >= pair[1]) {
             return Err(BucketsError::Order { before: pair[0], after: pair[1] });
@@ -213,6 +219,7 @@ mod tests {
         assert_eq!(Buckets::new((0..257).map(f64::from)), Err(BucketsError::TooMany(257)));
         assert_eq!(Buckets::new([1.0, f64::INFINITY]), Err(BucketsError::NotFinite(f64::INFINITY)));
         assert!(matches!(Buckets::new([f64::NAN]), Err(BucketsError::NotFinite(_))));
+        assert_eq!(Buckets::new([-1.0, 1.0]), Err(BucketsError::Negative(-1.0)));
         assert_eq!(
             Buckets::new([1.0, 3.0, 2.0]),
             Err(BucketsError::Order { before: 3.0, after: 2.0 })
@@ -231,7 +238,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_sample_falls_between_its_bounds(
-            mut bounds in prop::collection::vec(-1e9..1e9, 1..40),
+            mut bounds in prop::collection::vec(0.0..1e9, 1..40),
             sample in prop::num::f64::NORMAL | prop::num::f64::ZERO | prop::num::f64::SUBNORMAL,
         ) {
             bounds.sort_by(f64::total_cmp);

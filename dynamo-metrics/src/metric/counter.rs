@@ -41,6 +41,10 @@ impl Counter {
         Ok(Self(Arc::new(cell::Count::new()?)))
     }
 
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// A counter that nobody reads.
     pub(super) fn lost() -> Self {
         Self(Arc::new(cell::Count::lost()))
@@ -84,6 +88,10 @@ impl FloatCounter {
 
     pub(super) fn new(invalid: &Counter) -> Result<Self, TooManyColumns> {
         Ok(Self { value: Arc::new(cell::FloatCount::new()?), invalid: invalid.clone() })
+    }
+
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.value, &other.value)
     }
 
     /// A counter that nobody reads.

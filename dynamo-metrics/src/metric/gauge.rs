@@ -56,6 +56,10 @@ impl Gauge {
         self.0.get()
     }
 
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(super) fn new() -> Self {
         Self(Arc::default())
     }
@@ -78,6 +82,10 @@ impl FloatGauge {
     #[must_use]
     pub fn get(&self) -> f64 {
         self.0.get()
+    }
+
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     pub(super) fn new() -> Self {
@@ -109,6 +117,10 @@ impl UpDownCounter {
     #[must_use]
     pub fn get(&self) -> i64 {
         self.0.get_signed()
+    }
+
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     pub(super) fn new() -> Result<Self, TooManyColumns> {

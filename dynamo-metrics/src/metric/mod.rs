@@ -129,6 +129,19 @@ impl AnyMetric {
         })
     }
 
+    /// Whether both are handles of one metric.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Counter(a), Self::Counter(b)) => a.is(b),
+            (Self::FloatCounter(a), Self::FloatCounter(b)) => a.is(b),
+            (Self::Gauge(a), Self::Gauge(b)) => a.is(b),
+            (Self::FloatGauge(a), Self::FloatGauge(b)) => a.is(b),
+            (Self::UpDownCounter(a), Self::UpDownCounter(b)) => a.is(b),
+            (Self::Histogram(a), Self::Histogram(b)) => a.is(b),
+            _ => false,
+        }
+    }
+
     /// Reads the metric; a histogram into `scratch`, so that a walk allocates once and not for each.
     pub(crate) fn value<'a>(&self, scratch: &'a mut HistogramSnapshot) -> Value<'a> {
         match self {

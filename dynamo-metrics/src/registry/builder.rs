@@ -103,6 +103,11 @@ impl<M: Metric> MetricBuilder<M> {
         self
     }
 
+    /// The same, for several of them.
+    pub(crate) fn labels(self, labels: &[(&str, &str)]) -> Self {
+        labels.iter().fold(self, |builder, (name, value)| builder.label(name, value))
+    }
+
     /// Shows the same values under a second name as well, for readers that know the old one.
     pub fn alias(mut self, name: &str) -> Self {
         self.aliases.push(name.to_owned());
@@ -114,9 +119,14 @@ impl<M: Metric> MetricBuilder<M> {
     /// # Errors
     /// Any of [`RegisterError`].
     pub fn register(self) -> Result<M, RegisterError> {
-        let (core, group) = self.group(&[])?;
-        let made = group.with(&core, &[], M::from_any);
-        made.map_err(|TooManyColumns| RegisterError::TooManyColumns)
+        let (core, group) = self.group(&[], false)?;
+        let made = group.with(&core, &[], |metric| (metric.clone(), M::from_any(metric)));
+        let (any, metric) = made.map_err(|TooManyColumns| RegisterError::TooManyColumns)?;
+        // An alias may be a series that is there already, and that must be this one.
+        match group.aliases().iter().find(|alias| !group.shows(alias, &any)) {
+            None => Ok(metric),
+            Some(alias) => Err(RegisterError::OtherAliases { name: alias.name.to_string() }),
+        }
     }
 
     /// Registers a family with the labels of `L`.
@@ -124,7 +134,7 @@ impl<M: Metric> MetricBuilder<M> {
     /// # Errors
     /// Any of [`RegisterError`].
     pub fn family<L: LabelSet>(self) -> Result<Family<L, M>, RegisterError> {
-        let (core, group) = self.group(L::NAMES)?;
+        let (core, group) = self.group(L::NAMES, false)?;
         Ok(Family { core, group, types: PhantomData })
     }
 
@@ -136,11 +146,15 @@ impl<M: Metric> MetricBuilder<M> {
         self,
         names: [&str; N],
     ) -> Result<DynamicFamily<M, N>, RegisterError> {
-        let (core, group) = self.group(&names)?;
+        let (core, group) = self.group(&names, true)?;
         Ok(DynamicFamily { core, group, types: PhantomData })
     }
 
-    fn group(self, names: &[&str]) -> Result<(Arc<FamilyCore>, Arc<Group>), RegisterError> {
+    fn group(
+        self,
+        names: &[&str],
+        open: bool,
+    ) -> Result<(Arc<FamilyCore>, Arc<Group>), RegisterError> {
         let given = self.labels.iter().map(|(name, _)| name.as_str());
         let given: Vec<&str> = given.chain(names.iter().copied()).collect();
         for (i, name) in given.iter().enumerate() {
@@ -157,6 +171,7 @@ impl<M: Metric> MetricBuilder<M> {
         let aliases: Result<Box<[_]>, _> =
             self.aliases.iter().map(|name| self.family_named(name)).collect();
         let aliases = aliases?;
+        let same_aliases = aliases.clone();
 
         let fixed: Box<[(Box<str>, Box<str>)]> = self
             .scope
@@ -175,16 +190,21 @@ impl<M: Metric> MetricBuilder<M> {
 
         let group = core.group(key.into(), || {
             let names = names.iter().map(|&name| name.into()).collect();
-            Group::new(fixed, names, buckets.clone(), aliases)
+            Group::new(fixed, names, open, buckets.clone(), aliases)
         });
         if *group.buckets() != buckets {
             return Err(RegisterError::OtherBuckets { name: core.name.to_string() });
+        }
+        if !group.aliases().iter().eq(&same_aliases) {
+            return Err(RegisterError::OtherAliases { name: core.name.to_string() });
         }
         Ok((core, group))
     }
 
     fn family_named(&self, name: &str) -> Result<Arc<FamilyCore>, RegisterError> {
         let name = self.scope.exposed(&metric_name(name)?);
+        // A counter's name is told without its `_total`, and something must be left to tell.
+        metric_name(base(&name, M::TYPE))?;
         if let Some(unit) = self.unit {
             let bare = base(&name, M::TYPE);
             if !bare.strip_suffix(unit.as_str()).is_some_and(|rest| rest.ends_with('_')) {

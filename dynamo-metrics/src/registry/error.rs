@@ -42,6 +42,12 @@ pub enum RegisterError {
         /// The name of the metric that is there already.
         other: String,
     },
+    /// The metric is registered without this alias, or the alias is another metric's.
+    #[error("{name} has other aliases in this scope, or is one of another metric")]
+    OtherAliases {
+        /// The exposed name.
+        name: String,
+    },
     /// The process holds as many values as it can (four million columns; a counter takes one, a
     /// histogram one for each bound and two more).
     #[error("no place is left for another value")]

@@ -19,6 +19,7 @@ mod tests;
 
 use std::ops::Deref;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use builder::{DynamicFamily, Family, MetricBuilder};
 pub use error::RegisterError;
@@ -114,7 +115,8 @@ impl RegistryBuilder {
         self
     }
 
-    /// Limits the series of one family whose label values come at run time (default: 2 000).
+    /// Limits the series of one [`DynamicFamily`], whose label values come at run time (default:
+    /// 2 000).
     #[must_use]
     pub fn series_cap(mut self, series_cap: u64) -> Self {
         self.series_cap = series_cap;
@@ -124,7 +126,9 @@ impl RegistryBuilder {
     /// Makes the registry.
     #[must_use]
     pub fn build(self) -> Registry {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Registry(Scope::root(Tree {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             index: Index::default(),
             callbacks: boxcar::Vec::new(),
             callback_panics: Counter::default(),

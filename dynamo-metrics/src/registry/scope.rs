@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use papaya::HashMap;
@@ -10,7 +9,7 @@ use papaya::HashMap;
 use super::builder::MetricBuilder;
 use super::index::{Families, Index};
 use crate::metric::{Counter, FloatCounter, FloatGauge, Gauge, Histogram, UpDownCounter};
-use crate::name::{AUTOMATIC_LABELS, scope_value};
+use crate::name::{AUTOMATIC_LABELS, metric_name, scope_value};
 
 /// The prefix of whatever is registered below the root.
 const COMPONENT_PREFIX: &str = "dynamo_component";
@@ -47,12 +46,12 @@ pub(super) struct Tree {
     pub(super) callback_panics: Counter,
     pub(super) worker_id: Option<Box<str>>,
     pub(super) series_cap: u64,
+    /// Its own, in the process.
+    pub(super) number: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Node {
-    /// Its own, in the process.
-    number: u64,
     /// Namespace, component and endpoint, as labels show them; empty where there is none.
     names: [Box<str>; 3],
     children: HashMap<(Level, Box<str>), Arc<Node>>,
@@ -68,13 +67,14 @@ enum Level {
 
 impl Scope {
     pub(super) fn root(tree: Tree) -> Self {
-        Self { tree: Arc::new(tree), node: Arc::new(Node::new(Default::default())), prefix: None }
+        Self { tree: Arc::new(tree), node: Arc::default(), prefix: None }
     }
 
     /// The namespace `name` below this scope; its label is `dynamo_namespace`.
     ///
     /// A namespace within a namespace joins it: `a` and then `b` read as `a_b`. The other levels
-    /// do the same. Characters that are not letters, digits or `_` become `_`.
+    /// do the same. Characters that are not letters, digits or `_` become `_`; an empty name changes
+    /// nothing.
     #[must_use]
     pub fn namespace(&self, name: &str) -> Self {
         self.child(Level::Namespace, name)
@@ -94,7 +94,8 @@ impl Scope {
 
     /// The same place with another prefix, which scopes below inherit; none if it is empty.
     ///
-    /// The default is none at the root and `dynamo_component` below.
+    /// The default is none at the root and `dynamo_component` below. It is bent into the grammar of
+    /// names as a metric's name is, and joined by one `_`.
     ///
     /// # Examples
     /// ```
@@ -108,6 +109,8 @@ impl Scope {
     /// ```
     #[must_use]
     pub fn with_prefix(&self, prefix: &str) -> Self {
+        // What cannot be bent into a name is no prefix.
+        let prefix = metric_name(prefix.trim_end_matches('_')).unwrap_or_default();
         Self { prefix: Some(prefix.into()), ..self.clone() }
     }
 
@@ -170,7 +173,7 @@ impl Scope {
     /// A number that tells this place, under this prefix, from others in the process.
     pub(crate) fn id(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (self.node.number, &self.prefix).hash(&mut hasher);
+        (self.tree.number, &self.node.names, &self.prefix).hash(&mut hasher);
         hasher.finish()
     }
 
@@ -209,6 +212,9 @@ impl Scope {
 
     fn child(&self, level: Level, name: &str) -> Self {
         let value: Box<str> = scope_value(name).into();
+        if value.is_empty() {
+            return self.clone();
+        }
         let children = self.node.children.pin();
         let node = match children.get(&(level, value.clone())) {
             Some(node) => node,
@@ -216,18 +222,10 @@ impl Scope {
                 let mut names = self.node.names.clone();
                 let own = &mut names[level as usize];
                 *own = if own.is_empty() { value } else { format!("{own}_{value}").into() };
-                Arc::new(Node::new(names))
+                Arc::new(Node { names, ..Node::default() })
             }),
         };
         Self { tree: Arc::clone(&self.tree), node: Arc::clone(node), prefix: self.prefix.clone() }
-    }
-}
-
-impl Node {
-    fn new(names: [Box<str>; 3]) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { number, names, children: HashMap::new(), slot: OnceLock::new() }
     }
 }
 
@@ -272,6 +270,13 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_name_changes_nothing() {
+        let scope = Registry::new().namespace("a");
+        assert!(scope.namespace("").is(&scope) && scope.endpoint("__").is(&scope));
+        assert!(!scope.endpoint("").is_endpoint());
+    }
+
+    #[test]
     fn the_prefix_is_added_once() {
         let scope = Registry::new().namespace("n");
         assert_eq!(scope.exposed("x"), "dynamo_component_x");
@@ -279,6 +284,9 @@ mod tests {
         assert_eq!(scope.exposed("dynamo_componentx"), "dynamo_component_dynamo_componentx");
         assert_eq!(scope.with_prefix("kvbm").endpoint("e").exposed("x"), "kvbm_x");
         assert_eq!(scope.with_prefix("").exposed("x"), "x");
+        assert_eq!(scope.with_prefix("my app_").exposed("x"), "my_app_x");
+        assert_eq!(scope.with_prefix("a\n# b").exposed("x"), "a___b_x");
+        assert_eq!(scope.with_prefix("!").exposed("x"), "x");
         assert_eq!(Registry::new().exposed("x"), "x");
     }
 }

@@ -1,7 +1,7 @@
 //! Families and their series: what a name stands for, and every set of labels under it.
 
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use papaya::{Equivalent, HashMap};
 
@@ -56,7 +56,18 @@ pub(crate) struct Group {
     buckets: Buckets,
     /// Families that show every series of this group under another name.
     aliases: Box<[Arc<FamilyCore>]>,
+    /// Label values come at run time, and nothing but the family's cap bounds them.
+    open: bool,
     by_values: HashMap<OwnedValues, Arc<Series>>,
+    /// Held while a series is made, so that one value takes one place under the cap.
+    making: Mutex<()>,
+    overflow: OnceLock<Arc<Series>>,
+}
+
+impl PartialEq for FamilyCore {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -128,14 +139,37 @@ impl Group {
     pub(crate) fn new(
         fixed: Box<[(Box<str>, Box<str>)]>,
         names: Box<[Box<str>]>,
+        open: bool,
         buckets: Buckets,
         aliases: Box<[Arc<FamilyCore>]>,
     ) -> Self {
-        Self { fixed, names, buckets, aliases, by_values: HashMap::new() }
+        Self {
+            fixed,
+            names,
+            buckets,
+            aliases,
+            open,
+            by_values: HashMap::new(),
+            making: Mutex::new(()),
+            overflow: OnceLock::new(),
+        }
     }
 
     pub(crate) fn buckets(&self) -> &Buckets {
         &self.buckets
+    }
+
+    pub(crate) fn aliases(&self) -> &[Arc<FamilyCore>] {
+        &self.aliases
+    }
+
+    /// Whether `alias` shows `metric` as this group's series without variable labels.
+    pub(crate) fn shows(&self, alias: &FamilyCore, metric: &AnyMetric) -> bool {
+        let mut pairs: Vec<_> =
+            self.fixed.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let labels = Labels::render(&mut pairs);
+        let map = alias.by_identity.pin();
+        map.get(labels.identity()).is_some_and(|series| series.metric.is(metric))
     }
 
     /// Calls `seen` with the metric of these label values, which is made if it is new.
@@ -154,24 +188,23 @@ impl Group {
         if let Some(series) = map.get(&Values(values)) {
             return Ok(seen(&series.metric));
         }
-        if values.is_empty() || family.take_place() {
-            let key = OwnedValues(values.iter().map(|&value| value.into()).collect());
-            let series = map.try_insert(key, self.make(family, values)?);
-            let series = series.unwrap_or_else(|faster| {
-                // Another thread made it meanwhile, in a place of its own.
-                family.variable.fetch_sub(u64::from(!values.is_empty()), Ordering::Relaxed);
-                faster.current
-            });
+        // Makers wait for one another; nobody who finds a series does.
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = map.get(&Values(values)) {
             return Ok(seen(&series.metric));
         }
-        family.health.overflow.inc();
-        let overflow: Vec<&str> = values.iter().map(|_| OVERFLOW).collect();
-        if let Some(series) = map.get(&Values(&overflow)) {
-            return Ok(seen(&series.metric));
+        if self.open && !family.take_place() {
+            family.health.overflow.inc();
+            if self.overflow.get().is_none() {
+                let all: Vec<&str> = values.iter().map(|_| OVERFLOW).collect();
+                let _ = self.overflow.set(self.make(family, &all)?);
+            }
+            // It is there: only one maker is in here.
+            return self.overflow.get().map(|series| seen(&series.metric)).ok_or(TooManyColumns);
         }
-        let key = OwnedValues(overflow.iter().map(|&value| value.into()).collect());
-        let series = map.try_insert(key, self.make(family, &overflow)?);
-        Ok(seen(&series.unwrap_or_else(|faster| faster.current).metric))
+        let key = OwnedValues(values.iter().map(|&value| value.into()).collect());
+        let series = self.make(family, values)?;
+        Ok(seen(&map.get_or_insert(key, series).metric))
     }
 
     fn make(&self, family: &FamilyCore, values: &[&str]) -> Result<Arc<Series>, TooManyColumns> {
@@ -215,7 +248,7 @@ mod tests {
 
     fn group() -> Group {
         let buckets = Buckets::new([1.0]).unwrap();
-        Group::new(Box::new([]), Box::new(["model".into()]), buckets, Box::new([]))
+        Group::new(Box::new([]), Box::new(["model".into()]), true, buckets, Box::new([]))
     }
 
     fn inc(group: &Group, family: &FamilyCore, value: &str) {
@@ -252,6 +285,7 @@ mod tests {
         let fixed = Group::new(
             Box::new([("model".into(), "m".into())]),
             Box::new([]),
+            false,
             group.buckets.clone(),
             Box::new([]),
         );
@@ -278,5 +312,19 @@ mod tests {
             }
         });
         assert_eq!(family.len(), 50);
+    }
+
+    #[test]
+    fn threads_that_make_one_series_at_once_take_one_place() {
+        for _ in 0..200 {
+            let (family, group) = (family(2), group());
+            std::thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| inc(&group, &family, "m"));
+                }
+            });
+            inc(&group, &family, "n");
+            assert_eq!((family.len(), family.health.overflow.get()), (2, 0));
+        }
     }
 }

@@ -41,6 +41,7 @@ fn what_cannot_be_registered_says_why() {
         registry.counter(name, "X.").label(label, "v").register().unwrap_err()
     };
     assert_eq!(error("", "k"), RegisterError::Name(NameError::Empty));
+    assert_eq!(error("_total", "k"), RegisterError::Name(NameError::Empty));
     assert_eq!(error("x", "le"), LabelNameError::Reserved("le".into()).into());
     assert_eq!(error("x", "worker_id"), LabelNameError::Reserved("worker_id".into()).into());
     let twice = registry.counter("x", "").label("k", "v").dynamic_family(["k"]).unwrap_err();
@@ -137,4 +138,44 @@ fn scraping_while_series_are_made_shows_each_once() {
         }
     });
     assert_eq!(encode::text(&registry).lines().count(), 1_001);
+}
+
+#[test]
+fn an_alias_that_cannot_be_kept_is_an_error() {
+    let registry = Registry::new();
+    let gauge = |name: &str| registry.gauge(name, "");
+    gauge("inflight").register().unwrap();
+    let late = gauge("inflight").alias("concurrent").register().unwrap_err();
+    assert_eq!(late, RegisterError::OtherAliases { name: "inflight".into() });
+    gauge("taken").register().unwrap();
+    let taken = gauge("other").alias("taken").register().unwrap_err();
+    assert_eq!(taken, RegisterError::OtherAliases { name: "taken".into() });
+    gauge("fine").alias("also_fine").register().unwrap();
+    gauge("fine").alias("also_fine").register().unwrap();
+}
+
+#[test]
+fn a_prefix_of_any_text_makes_a_page_that_can_be_read() {
+    let registry = Registry::new();
+    registry.with_prefix("a b\nc").counter("x_total", "").register().unwrap();
+    assert_eq!(encode::text(&registry), "# TYPE a_b_c_x_total counter\na_b_c_x_total 0\n");
+}
+
+#[test]
+fn closed_label_sets_take_no_place_under_the_cap() {
+    use crate::label::LabelSet;
+
+    #[derive(LabelSet)]
+    struct Flag {
+        set: bool,
+    }
+
+    let registry = Registry::builder().series_cap(1).build();
+    for i in 0..4 {
+        let scope = registry.endpoint(&format!("e{i}"));
+        let family = scope.counter("x_total", "").family::<Flag>().unwrap();
+        family.with(&Flag { set: true }).inc();
+        family.with(&Flag { set: false }).inc();
+    }
+    assert_eq!(encode::text(&registry).matches("_overflow").count(), 0);
 }
