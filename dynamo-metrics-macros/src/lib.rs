@@ -42,6 +42,14 @@ pub fn label_set(item: TokenStream) -> TokenStream {
 /// | `labels(k = expr, ..)` | more labels; the values are `LabelValue`s, or string literals | none |
 /// | `stream` | the value is a stream, though its type does not show it | streams that the type shows |
 ///
+/// An `Err` is a `server_error`. A `Response` lasts until its body ends if its body is axum's (with
+/// the feature `axum` of `dynamo-metrics`) or `http_body_util`'s `BoxBody` or `UnsyncBoxBody`; its
+/// status says how it went. Any other value, `impl IntoResponse` among them, ends the call as a
+/// success when it is returned.
+///
+/// Within a request that a `MetricsLayer` measures as the same endpoint, a call on the same task is a
+/// part of that request, and is not counted again.
+///
 /// The scope is looked at for each call, so that two components in one process never share labels;
 /// an endpoint's scope is taken as it is, any other gets the endpoint `name` below it.
 ///

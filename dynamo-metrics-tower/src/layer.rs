@@ -10,7 +10,7 @@ use dynamo_metrics::llm::{EndpointMetrics, FrontendMetrics};
 use dynamo_metrics::registry::{RegisterError, Scope};
 use tower_layer::Layer;
 
-use crate::service::MetricsService;
+use crate::service::Metrics;
 
 /// The endpoint of requests whose path is none of the routes.
 const UNMATCHED: &str = "unmatched";
@@ -48,6 +48,12 @@ pub enum BuildError {
         /// Why.
         source: RegisterError,
     },
+    /// A path is a pattern, and only exact paths are known.
+    #[error("{0} is no exact path")]
+    Pattern(String),
+    /// An endpoint has no name, or one of which nothing is left.
+    #[error("the endpoint of {0} has no name")]
+    Nameless(String),
     /// One path is given twice.
     #[error("path {0} is given twice")]
     RepeatedPath(String),
@@ -84,7 +90,8 @@ impl MetricsLayer {
 }
 
 impl MetricsLayerBuilder {
-    /// Requests to exactly `path` are the endpoint `name` (default: `unmatched`).
+    /// Requests to exactly `path` are the endpoint `name` (default: `unmatched`). A path with
+    /// parameters cannot be given yet; put a layer of its own on such a route.
     pub fn route(mut self, path: &str, name: &str) -> Self {
         let choice = Choice::Endpoint { name: name.to_owned(), frontend: None };
         self.routes.push((path.to_owned(), choice));
@@ -143,10 +150,19 @@ impl MetricsLayerBuilder {
     /// Registers every endpoint.
     ///
     /// # Errors
-    /// [`BuildError::RepeatedPath`], and [`BuildError::Register`] if a name is taken.
+    /// [`BuildError::Pattern`], [`BuildError::Nameless`] and [`BuildError::RepeatedPath`] for paths
+    /// and names that cannot be; [`BuildError::Register`] if a metric's name is taken.
     pub fn build(self) -> Result<MetricsLayer, BuildError> {
         let mut by_path = HashMap::with_capacity(self.routes.len());
         for (path, choice) in self.routes {
+            if !path.starts_with('/') || path.contains(['{', '}', '*']) || path.contains("/:") {
+                return Err(BuildError::Pattern(path));
+            }
+            if let Choice::Endpoint { name, .. } = &choice
+                && !self.scope.endpoint(name).is_endpoint()
+            {
+                return Err(BuildError::Nameless(path));
+            }
             let place = match by_path.entry(path) {
                 Entry::Vacant(place) => place,
                 Entry::Occupied(taken) => {
@@ -195,14 +211,34 @@ impl fmt::Debug for Routes {
 }
 
 impl<S> Layer<S> for MetricsLayer {
-    type Service = MetricsService<S>;
+    type Service = Metrics<S>;
 
-    fn layer(&self, inner: S) -> MetricsService<S> {
-        MetricsService::new(Arc::clone(&self.0), inner)
+    fn layer(&self, inner: S) -> Metrics<S> {
+        Metrics::new(Arc::clone(&self.0), inner)
     }
 }
 
 fn register(scope: &Scope, endpoint: &str) -> Result<EndpointMetrics, BuildError> {
     EndpointMetrics::register(scope)
         .map_err(|source| BuildError::Register { endpoint: endpoint.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use dynamo_metrics::registry::Registry;
+
+    use super::*;
+
+    #[test]
+    fn paths_that_would_never_match_are_refused() {
+        let scope = Registry::new().component("api");
+        for path in ["/v1/{model}", "/v1/:model", "/v1/*rest", "v1", ""] {
+            let built = MetricsLayer::builder(&scope).route(path, "x").build();
+            assert_eq!(built.err(), Some(BuildError::Pattern(path.into())));
+        }
+        let twice = MetricsLayer::builder(&scope).route("/a", "a").exclude("/a").build();
+        assert_eq!(twice.err(), Some(BuildError::RepeatedPath("/a".into())));
+        let nameless = MetricsLayer::builder(&scope).route("/a", "").build();
+        assert_eq!(nameless.err(), Some(BuildError::Nameless("/a".into())));
+    }
 }

@@ -43,4 +43,4 @@ mod service;
 pub use dynamo_metrics::llm::{RequestMetrics, ResponseBody};
 pub use layer::{BuildError, MetricsLayer, MetricsLayerBuilder};
 pub use request::RequestBody;
-pub use service::{MetricsService, ResponseFuture};
+pub use service::{Metrics, ResponseFuture};

@@ -15,13 +15,13 @@ use crate::request::RequestBody;
 
 /// A service whose requests are measured.
 #[derive(Debug, Clone)]
-pub struct MetricsService<S> {
+pub struct Metrics<S> {
     routes: Arc<Routes>,
     inner: S,
 }
 
 pin_project! {
-    /// The response of a [`MetricsService`].
+    /// The response of a [`Metrics`].
     #[derive(Debug)]
     #[must_use = "a request whose future is dropped counts as cancelled"]
     pub struct ResponseFuture<F> {
@@ -32,13 +32,13 @@ pin_project! {
     }
 }
 
-impl<S> MetricsService<S> {
+impl<S> Metrics<S> {
     pub(crate) fn new(routes: Arc<Routes>, inner: S) -> Self {
         Self { routes, inner }
     }
 }
 
-impl<S, B, R> Service<Request<B>> for MetricsService<S>
+impl<S, B, R> Service<Request<B>> for Metrics<S>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>>,
     R: Body,

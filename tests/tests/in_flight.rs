@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dynamo_metrics::encode;
 use dynamo_metrics_tests::h1;
 use dynamo_metrics_tests::page::Page;
-use dynamo_metrics_tower::{MetricsLayer, MetricsService};
+use dynamo_metrics_tower::{Metrics, MetricsLayer};
 use http::Method;
 use tokio::sync::watch;
 use tower::Layer;
@@ -23,9 +23,9 @@ struct Counted {
 }
 
 impl<S> Layer<S> for Counted {
-    type Service = MetricsService<S>;
+    type Service = Metrics<S>;
 
-    fn layer(&self, inner: S) -> MetricsService<S> {
+    fn layer(&self, inner: S) -> Metrics<S> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.layer.layer(inner)
     }

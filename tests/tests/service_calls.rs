@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::buf::Chain;
 use bytes::{Buf as _, Bytes};
 use dynamo_metrics_tests::script::{Broken, Script, Step, poll_once};
-use dynamo_metrics_tower::{MetricsLayer, MetricsService, RequestBody, ResponseBody};
+use dynamo_metrics_tower::{Metrics, MetricsLayer, RequestBody, ResponseBody};
 use futures_util::FutureExt as _;
 use http::{Request, Response};
 use http_body::{Body, Frame};
@@ -245,11 +245,11 @@ fn a_frame_in_pieces_counts_all_of_them() {
 #[test]
 fn a_measured_service_is_clone_send_and_sync_exactly_when_its_inner_one_is() {
     assert!(has!(MetricsLayer: Clone) && has!(MetricsLayer: Send) && has!(MetricsLayer: Sync));
-    assert!(has!(MetricsService<u8>: Clone));
-    assert!(has!(MetricsService<u8>: Send) && has!(MetricsService<u8>: Sync));
-    assert!(!has!(MetricsService<std::sync::Mutex<u8>>: Clone));
-    assert!(!has!(MetricsService<Rc<u8>>: Send) && !has!(MetricsService<Rc<u8>>: Sync));
-    assert!(has!(MetricsService<Cell<u8>>: Send) && !has!(MetricsService<Cell<u8>>: Sync));
+    assert!(has!(Metrics<u8>: Clone));
+    assert!(has!(Metrics<u8>: Send) && has!(Metrics<u8>: Sync));
+    assert!(!has!(Metrics<std::sync::Mutex<u8>>: Clone));
+    assert!(!has!(Metrics<Rc<u8>>: Send) && !has!(Metrics<Rc<u8>>: Sync));
+    assert!(has!(Metrics<Cell<u8>>: Send) && !has!(Metrics<Cell<u8>>: Sync));
 }
 
 #[test]

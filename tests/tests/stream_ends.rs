@@ -222,3 +222,13 @@ fn trailers_of_other_content_have_no_grpc_status() {
     read_to_end(meter.typed("text/plain", script));
     assert_eq!(meter.outcomes(), [("success", 1.0)]);
 }
+
+#[test]
+fn a_grpc_failure_after_data_broke_the_answer_off() {
+    let meter = Meter::new();
+    let trailers = [("grpc-status".parse().unwrap(), "13".parse().unwrap())].into_iter().collect();
+    let script = Script::new([Step::data("data"), Step::Trailers(trailers)]);
+    read_to_end(meter.typed(GRPC, script));
+    let failed = |error| meter.sum("errors_total", &[("error_type", error)]);
+    assert_eq!((failed("response_stream"), failed("generate")), (Some(1.0), Some(0.0)));
+}

@@ -1,7 +1,8 @@
 //! What the tests need and the machine may lack: Prometheus, and two Python packages.
 //!
-//! All of it goes into `target/`, nothing into the system: Debian's package is unpacked there and
-//! not installed, so that no server starts with it, and Python gets an environment of its own.
+//! Both go into `target/`: Debian's package is unpacked there and not installed, so that no server
+//! starts with it, and Python gets an environment of its own. Only the module that makes one is
+//! installed, where Debian left it out.
 
 use std::fs;
 use std::path::Path;

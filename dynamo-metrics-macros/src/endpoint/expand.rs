@@ -25,13 +25,15 @@ pub(super) fn expand(endpoint: Endpoint) -> TokenStream {
         |scope| quote_spanned!(at(scope.span())=> &#scope),
     );
     let labels = labels.iter().map(label);
-    let body = &function.block;
+    // Without the user's braces, which the compiler would call superfluous around one expression.
+    let (body, statements) = (&function.block, &function.block.stmts);
+    let inner = quote_spanned!(at(body.span())=> { #(#statements)* });
     let fake_return = fake_return(&function.sig.output);
     let wholes = mutable_names(&function.sig);
     let finish = finish(returns, &value, &call);
     // The user's own span, so that the compiler still names the variables of a borrow error.
     let block =
-        quote_spanned!(body.span()=> async move { #fake_return #(let _ = &#wholes;)* #body });
+        quote_spanned!(body.span()=> async move { #fake_return #(let _ = &#wholes;)* #inner });
     function.block = parse_quote_spanned!(at(body.span())=> {
         // By `match`, so that the scope may be any place or value that is, or leads to, a scope.
         let #call = match #scope {

@@ -1,10 +1,4 @@
-//! The exporter: one service that shows a registry to Prometheus.
-//!
-//! | file | holds |
-//! |---|---|
-//! | `negotiate` | the format that a scraper wants |
-//! | `body` | a page that is written while it is sent |
-//! | `server` | a server of its own |
+//! The exporter: one service that shows a registry to Prometheus, mounted or on its own.
 
 mod body;
 mod negotiate;
@@ -38,7 +32,9 @@ pub const DEFAULT_ADDRESS: SocketAddr =
 /// | `/health` | 200, and `{"status":"ready","uptime":{..},"endpoints":{}}` |
 /// | `/live` | 200, for as long as the process answers |
 ///
-/// It is a [`Service`] that can be mounted in a router, and it can [serve by itself](Self::bind).
+/// It is a [`Service`] that can be mounted in a router, and it can [serve by itself](Self::bind). It
+/// answers at these paths alone: mount it so that it sees them (in axum, by `route_service` at
+/// `/metrics`, or by `nest_service` anywhere).
 ///
 /// # Examples
 /// ```

@@ -5,27 +5,53 @@ use http::header::ACCEPT;
 
 use crate::encode::Format;
 
-/// The format with the highest weight among those that we have; the text format if there is none,
-/// as scrapers expect. Among equals the first one wins.
+/// The format with the highest weight among those that we have; the text format if none is wanted,
+/// as scrapers expect. Among equals the first one named wins.
+///
+/// What an entry says of a format outweighs what a wildcard says of it, a refusal (`q=0`) included.
 pub(super) fn format(headers: &HeaderMap) -> Format {
-    let mut best: Option<(f32, Format)> = None;
-    for value in headers.get_all(ACCEPT) {
+    let entries: Vec<Entry> = headers
+        .get_all(ACCEPT)
+        .iter()
         // What is no text cannot name a format.
-        let Ok(value) = value.to_str() else { continue };
-        for entry in split(value, ',') {
-            let Some((weight, format)) = read(entry) else {
-                continue;
-            };
-            if weight > 0.0 && best.is_none_or(|(best, _)| weight > best) {
-                best = Some((weight, format));
-            }
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| split(value, ','))
+        .filter_map(read)
+        .collect();
+    let wanted = |format: Format| {
+        let fitting = entries.iter().enumerate().filter(|(_, entry)| entry.means(format));
+        // The last of the most special ones is the last maximum, so they are walked backwards.
+        let (place, entry) = fitting.rev().max_by_key(|(_, entry)| entry.special)?;
+        (entry.weight > 0.0).then_some((entry.weight, place))
+    };
+    match (wanted(Format::Text), wanted(Format::OpenMetrics)) {
+        (Some(text), Some(openmetrics)) => {
+            let first =
+                text.0 > openmetrics.0 || (text.0 >= openmetrics.0 && text.1 <= openmetrics.1);
+            if first { Format::Text } else { Format::OpenMetrics }
         }
+        (None, Some(_)) => Format::OpenMetrics,
+        (_, None) => Format::Text,
     }
-    best.map_or(Format::Text, |(_, format)| format)
 }
 
-/// One entry, if it names a format that we have.
-fn read(entry: &str) -> Option<(f32, Format)> {
+/// One entry of an `Accept` header.
+#[derive(Debug)]
+struct Entry {
+    formats: &'static [Format],
+    /// 2 for a format, 1 for `type/*`, 0 for `*/*`.
+    special: u8,
+    weight: f32,
+}
+
+impl Entry {
+    fn means(&self, format: Format) -> bool {
+        self.formats.contains(&format)
+    }
+}
+
+/// Reads one entry, if it names a format that we have.
+fn read(entry: &str) -> Option<Entry> {
     let mut parts = split(entry, ';').map(str::trim);
     let media = parts.next()?.to_ascii_lowercase();
     let (mut weight, mut version) = (1.0, None);
@@ -42,14 +68,15 @@ fn read(entry: &str) -> Option<(f32, Format)> {
             _ => {}
         }
     }
-    let format = match (media.as_str(), version.as_deref()) {
-        ("application/openmetrics-text", None | Some("1.0.0")) | ("application/*", _) => {
-            Format::OpenMetrics
-        }
-        ("text/plain", None | Some("0.0.4")) | ("text/*" | "*/*", _) => Format::Text,
+    let (formats, special): (&[Format], u8) = match (media.as_str(), version.as_deref()) {
+        ("application/openmetrics-text", None | Some("1.0.0")) => (&[Format::OpenMetrics], 2),
+        ("text/plain", None | Some("0.0.4")) => (&[Format::Text], 2),
+        ("application/*", _) => (&[Format::OpenMetrics], 1),
+        ("text/*", _) => (&[Format::Text], 1),
+        ("*/*", _) => (&[Format::Text, Format::OpenMetrics], 0),
         _ => return None,
     };
-    Some((weight, format))
+    Some(Entry { formats, special, weight })
 }
 
 /// Splits at `separator`, but not within quotes.
@@ -102,6 +129,10 @@ mod tests {
             ("text/plain;q=0.6, application/openmetrics-text;q=0.625", OpenMetrics),
             ("text/plain;q=0.6, application/openmetrics-text;q=0.6", Text),
             ("application/openmetrics-text;q=0, */*;q=0.1", Text),
+            ("text/plain;q=0, */*", OpenMetrics),
+            ("text/plain;q=0", Text),
+            ("*/*;q=0.9, application/openmetrics-text;q=0.1", Text),
+            ("text/*;q=0.2, application/*;q=0.3", OpenMetrics),
             ("application/openmetrics-text;version=9.9.9", Text),
             ("Application/OpenMetrics-Text ; Version=\"1.0.0\" ; Q=0.9", OpenMetrics),
             ("application/openmetrics-text;q=2", Text),

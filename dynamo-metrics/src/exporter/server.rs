@@ -12,12 +12,24 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::Exporter;
 
-/// Longest time for a client to send its request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time for a client to say which protocol it speaks.
+const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest time for a client to send a request's head, and to wait before its next request: longer
+/// than scrapes are mostly apart, so that they share a connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// Most connections at a time; others wait in the system's queue.
+const MOST_CONNECTIONS: usize = 256;
+
+/// What an HTTP/2 connection starts with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Longest time for scrapes to end once the server is told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -73,18 +85,29 @@ impl Server {
     }
 
     /// Answers HTTP/1.1 and HTTP/2 until `stop` is ready, then lets scrapes end (5 s at most).
+    ///
+    /// No connection outlives the future. There are at most 256 of them; one whose client says
+    /// nothing is closed after 10 s, one without a request after 75 s.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
         builder.http2().timer(TokioTimer::new());
-        let connections = GracefulShutdown::new();
+        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
         let mut stop = pin!(stop);
         loop {
-            let accepted = poll_fn(|cx| match stop.as_mut().poll(cx) {
-                Poll::Ready(()) => Poll::Ready(None),
-                Poll::Pending => self.listener.poll_accept(cx).map(Some),
+            let next = poll_fn(|cx| {
+                if stop.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
+                // Those that have ended make room; being woken for it is enough.
+                while let Poll::Ready(Some(_)) = connections.poll_join_next(cx) {}
+                if connections.len() >= MOST_CONNECTIONS {
+                    return Poll::Pending;
+                }
+                self.listener.poll_accept(cx).map(Some)
             });
-            let stream = match accepted.await {
+            let stream = match next.await {
                 None => break,
                 Some(Ok((stream, _))) => stream,
                 Some(Err(error)) => {
@@ -98,14 +121,84 @@ impl Server {
                 let response = exporter.respond(&request);
                 async move { Ok::<_, Infallible>(response) }
             });
-            let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-            let connection = connections.watch(connection);
-            tokio::spawn(async move {
-                // A client that goes away is no news.
-                let _ = connection.await;
+            let (builder, watcher) = (builder.clone(), graceful.watcher());
+            connections.spawn(async move {
+                // A client that goes away, or says nothing, is no news.
+                if timeout(FIRST_BYTES_TIMEOUT, first_bytes(&stream)).await.is_ok() {
+                    let connection = builder.serve_connection(TokioIo::new(stream), service);
+                    let _ = watcher.watch(connection.into_owned()).await;
+                }
             });
         }
         drop(self.listener);
-        let _ = tokio::time::timeout(DRAIN_TIMEOUT, connections.shutdown()).await;
+        // Whatever is left after that is dropped with the set.
+        let _ = timeout(DRAIN_TIMEOUT, graceful.shutdown()).await;
+    }
+}
+
+/// Waits until the client has said which protocol it speaks, and takes nothing of it.
+async fn first_bytes(stream: &TcpStream) {
+    let mut seen = [0; PREFACE.len()];
+    loop {
+        match stream.peek(&mut seen).await {
+            // The start of a preface, but not all of it: the rest must come in time.
+            Ok(n @ 1..) if n < PREFACE.len() && PREFACE.starts_with(&seen[..n]) => {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+            _ => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+    use crate::registry::Registry;
+
+    /// What a client reads until the server closes, having said `said`; by tokio's clock, which
+    /// runs by itself where nothing else is to be done.
+    async fn answer(said: &[u8]) -> (Vec<u8>, Duration) {
+        let server = Exporter::new(&Registry::new()).bind("127.0.0.1:0").await.unwrap();
+        let address = server.local_addr().unwrap();
+        let serving = tokio::spawn(server.serve(std::future::pending()));
+        let start = tokio::time::Instant::now();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(said).await.unwrap();
+        let mut read = Vec::new();
+        let _ = stream.read_to_end(&mut read).await;
+        serving.abort();
+        (read, start.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_nothing_is_let_go() {
+        for said in [&b""[..], &PREFACE[..5]] {
+            let (read, after) = answer(said).await;
+            assert!(read.is_empty());
+            assert!(after >= FIRST_BYTES_TIMEOUT && after < HEAD_TIMEOUT, "{after:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_stops_in_the_middle_is_let_go() {
+        let (_, after) = answer(b"GET /metrics HT").await;
+        assert!(after >= HEAD_TIMEOUT && after < 2 * HEAD_TIMEOUT, "{after:?}");
+    }
+
+    #[tokio::test]
+    async fn connections_end_with_the_server() {
+        let server = Exporter::new(&Registry::new()).bind("127.0.0.1:0").await.unwrap();
+        let address = server.local_addr().unwrap();
+        let serving = tokio::spawn(server.serve(std::future::pending()));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut some = [0; 16];
+        stream.read_exact(&mut some).await.unwrap();
+        serving.abort();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        assert!(rest.ends_with(b"{\"status\":\"live\"}"));
     }
 }

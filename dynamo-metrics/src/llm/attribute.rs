@@ -18,11 +18,30 @@ use papaya::{Equivalent, HashMap};
 
 use super::body::ResponseBody;
 pub use super::call::Call;
-use super::endpoint::EndpointMetrics;
+use super::endpoint::{EndpointMetrics, Kept};
 use super::items::Metered;
 use super::outcome::{End, Outcome};
 use super::response::ResponseState;
 use crate::registry::{Registry, Scope};
+
+/// The endpoints that attributes use at one node of the tree; `None` for one that cannot be
+/// registered.
+#[derive(Debug, Default)]
+pub(super) struct Known(HashMap<OwnedWanted, Option<EndpointMetrics>>);
+
+/// What an attribute asks of a scope, as it comes.
+struct Wanted<'a> {
+    name: &'a str,
+    prefix: Option<&'a str>,
+    labels: &'a [(&'a str, &'a str)],
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct OwnedWanted {
+    name: Box<str>,
+    prefix: Option<Box<str>>,
+    labels: Vec<(Box<str>, Box<str>)>,
+}
 
 /// The scope of an attribute that names none.
 #[must_use]
@@ -33,9 +52,7 @@ pub fn global() -> &'static Scope {
 /// A call begins. An endpoint that cannot be registered is logged once, and not measured.
 #[must_use]
 pub fn start(scope: &Scope, name: &str, labels: &[(&str, &str)]) -> Call {
-    let Some(known) = scope.slot::<Known>() else {
-        return Call::unmeasured();
-    };
+    let Some(Kept { known, .. }) = scope.slot() else { return Call::unmeasured() };
     let wanted = Wanted { name, prefix: scope.prefix(), labels };
     let endpoints = known.0.pin();
     let endpoint = match endpoints.get(&wanted) {
@@ -252,25 +269,6 @@ where
     fn rewrap(measured: ResponseBody<Self>) -> Self {
         Self::new(measured)
     }
-}
-
-/// The endpoints that attributes use at one node of the tree; `None` for one that cannot be
-/// registered.
-#[derive(Debug, Default)]
-struct Known(HashMap<OwnedWanted, Option<EndpointMetrics>>);
-
-/// What an attribute asks of a scope, as it comes.
-struct Wanted<'a> {
-    name: &'a str,
-    prefix: Option<&'a str>,
-    labels: &'a [(&'a str, &'a str)],
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct OwnedWanted {
-    name: Box<str>,
-    prefix: Option<Box<str>>,
-    labels: Vec<(Box<str>, Box<str>)>,
 }
 
 impl Wanted<'_> {

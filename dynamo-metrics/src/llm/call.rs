@@ -20,6 +20,8 @@ pub struct Call {
     start: Instant,
     /// `None` once it has ended, or if somebody around it counts it already.
     endpoint: Option<EndpointMetrics>,
+    /// What it runs is being polled; a drop that finds this was left by a panic, caught or not.
+    running: bool,
 }
 
 /// While it lives, calls of an endpoint on this thread are parts of one that is counted already.
@@ -41,12 +43,12 @@ impl Call {
         if let Some(endpoint) = &endpoint {
             endpoint.start();
         }
-        Self { start: clock::now(), endpoint }
+        Self { start: clock::now(), endpoint, running: false }
     }
 
     /// A call that nobody counts.
     pub(crate) fn unmeasured() -> Self {
-        Self { start: clock::now(), endpoint: None }
+        Self { start: clock::now(), endpoint: None, running: false }
     }
 
     pub(crate) fn started(&self) -> Instant {
@@ -85,15 +87,24 @@ impl Call {
         }
     }
 
-    /// What a drop without an end is, after a poll that was `interrupted` or not.
-    pub(crate) fn outcome_of_drop(interrupted: bool) -> Outcome {
-        if interrupted || std::thread::panicking() { Outcome::Panic } else { Outcome::Cancelled }
+    /// Runs a part of the call: polls what it is waiting for. A panic in there is this call's, even
+    /// if somebody catches it.
+    pub(crate) fn run<T>(&mut self, part: impl FnOnce() -> T) -> T {
+        self.running = true;
+        let done = part();
+        self.running = false;
+        done
+    }
+
+    /// What a drop without an end is.
+    pub(crate) fn outcome_of_drop(&self) -> Outcome {
+        if self.running || std::thread::panicking() { Outcome::Panic } else { Outcome::Cancelled }
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.end(End { outcome: Self::outcome_of_drop(false), in_body: false, status: None });
+        self.end(End { outcome: self.outcome_of_drop(), in_body: false, status: None });
     }
 }
 

@@ -3,9 +3,10 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::outcome::{End, ErrorType, Outcome};
+use super::attribute::Known;
+use super::outcome::{ERROR_TYPES, End, ErrorType, OUTCOMES, Outcome};
 use super::tokens::{self, Beat};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::label::LabelSet;
 use crate::metric::{Counter, FloatGauge, Histogram, UpDownCounter};
 use crate::registry::{Family, RegisterError, Scope};
@@ -45,8 +46,8 @@ struct Metrics {
     id: u64,
     started: Counter,
     requests: Counter,
-    outcomes: [Counter; Outcome::ALL.len()],
-    errors: [Counter; ErrorType::ALL.len()],
+    outcomes: [Counter; OUTCOMES.len()],
+    errors: [Counter; ERROR_TYPES.len()],
     cancellations: Counter,
     in_flight: UpDownCounter,
     duration: Histogram,
@@ -69,6 +70,15 @@ struct StreamMetrics {
     time_to_first_token: Histogram,
     inter_token_latency: Histogram,
     output_tokens: Counter,
+}
+
+/// What is kept at a place of the tree, beside its metrics.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// The endpoints that attributes use here.
+    pub(super) known: Known,
+    /// When uptime was first registered here.
+    started: OnceLock<Instant>,
 }
 
 #[derive(LabelSet)]
@@ -110,22 +120,15 @@ impl EndpointMetrics {
         labels: &[(&str, &str)],
     ) -> Result<Self, RegisterError> {
         let scope = scope.or_prefix(PREFIX);
-        let counter = |name, help| {
-            let builder = scope.counter(name, help);
-            labels.iter().fold(builder, |builder, (name, value)| builder.label(name, value))
-        };
-        let seconds = |name, help| {
-            let builder = scope.histogram(name, help).unit(Unit::Seconds);
-            labels.iter().fold(builder, |builder, (name, value)| builder.label(name, value))
-        };
+        let counter = |name, help| scope.counter(name, help).labels(labels);
+        let seconds = |name, help| scope.histogram(name, help).unit(Unit::Seconds).labels(labels);
         let in_flight = scope
             .up_down_counter(
                 "inflight_requests",
                 "Requests between their start and the end of their answer.",
             )
-            .alias("concurrent_requests");
-        let in_flight =
-            labels.iter().fold(in_flight, |builder, (name, value)| builder.label(name, value));
+            .alias("concurrent_requests")
+            .labels(labels);
         let outcomes: Family<ByOutcome, Counter> =
             counter("request_outcomes_total", "Requests that ended, by how they did.").family()?;
         let errors: Family<ByErrorType, Counter> =
@@ -134,8 +137,8 @@ impl EndpointMetrics {
             id: scope.id(),
             started: counter("requests_started_total", "Requests that came in.").register()?,
             requests: counter("requests_total", "Requests that ended, whatever way.").register()?,
-            outcomes: Outcome::ALL.map(|outcome| outcomes.with(&ByOutcome { outcome })),
-            errors: ErrorType::ALL.map(|error_type| errors.with(&ByErrorType { error_type })),
+            outcomes: OUTCOMES.map(|outcome| outcomes.with(&ByOutcome { outcome })),
+            errors: ERROR_TYPES.map(|error_type| errors.with(&ByErrorType { error_type })),
             cancellations: counter(
                 "cancellation_total",
                 "Requests whose client left before the end.",
@@ -167,9 +170,12 @@ impl EndpointMetrics {
                 )
                 .buckets(&tokens::itl_buckets()?)
                 .family()?,
-                output_tokens: counter("output_tokens_total", "Tokens generated.")
-                    .unit(Unit::Tokens)
-                    .family()?,
+                output_tokens: counter(
+                    "output_tokens_total",
+                    "Tokens generated; a chunk is one where its tokens are not told.",
+                )
+                .unit(Unit::Tokens)
+                .family()?,
             },
             stream: OnceLock::new(),
         })))
@@ -185,6 +191,12 @@ impl EndpointMetrics {
     #[must_use]
     pub fn ended(&self, outcome: Outcome) -> u64 {
         self.0.outcomes[outcome as usize].get()
+    }
+
+    /// Requests that failed with `error`.
+    #[must_use]
+    pub fn failed(&self, error: ErrorType) -> u64 {
+        self.0.errors[error as usize].get()
     }
 
     /// Counts what is read from request bodies.
@@ -242,7 +254,7 @@ impl EndpointMetrics {
     }
 }
 
-/// Registers `dynamo_component_uptime_seconds` in `scope`: time since this call.
+/// Registers `dynamo_component_uptime_seconds` in `scope`: time since the first call for this scope.
 ///
 /// # Unit
 /// Seconds, refreshed at each gather.
@@ -250,12 +262,40 @@ impl EndpointMetrics {
 /// # Errors
 /// [`RegisterError::Conflict`], if the name is taken by something else.
 pub fn register_uptime(scope: &Scope) -> Result<(), RegisterError> {
-    let start = clock::now();
+    let scope = scope.or_prefix(PREFIX);
     let uptime: FloatGauge = scope
-        .or_prefix(PREFIX)
         .float_gauge("uptime_seconds", "Time since the component started.")
         .unit(Unit::Seconds)
         .register()?;
-    scope.add_update_callback(move || uptime.set(start.elapsed().as_secs_f64()));
+    let kept: Option<&Kept> = scope.slot();
+    let start = clock::now();
+    if kept.is_some_and(|kept| kept.started.set(start).is_ok()) {
+        scope.add_update_callback(move || uptime.set(start.elapsed().as_secs_f64()));
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::Manual;
+    use crate::encode;
+    use crate::registry::Registry;
+
+    #[test]
+    fn uptime_counts_from_the_first_registration() {
+        let time = Manual::new();
+        time.run(|| {
+            let registry = Registry::new();
+            let scope = registry.component("c");
+            register_uptime(&scope).unwrap();
+            time.advance(Duration::from_secs(100));
+            register_uptime(&scope).unwrap();
+            time.advance(Duration::from_secs(1));
+            let text = encode::text(&registry);
+            assert!(text.ends_with("uptime_seconds{dynamo_component=\"c\"} 101\n"), "{text}");
+        });
+    }
 }

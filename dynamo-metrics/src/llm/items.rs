@@ -31,14 +31,12 @@ struct State {
     call: Call,
     clock: TokenClock,
     failed: bool,
-    /// The stream is being polled; a drop that finds this was left by a panic, caught or not.
-    polling: bool,
 }
 
 impl<S: Stream, F: Fn(&S::Item) -> bool> Metered<S, F> {
     pub(crate) fn new(call: Call, inner: S, is_error: F) -> Self {
         let clock = TokenClock::new(call.started());
-        Self { state: State { call, clock, failed: false, polling: false }, is_error, inner }
+        Self { state: State { call, clock, failed: false }, is_error, inner }
     }
 }
 
@@ -48,10 +46,7 @@ impl<S: Stream, F: Fn(&S::Item) -> bool> Stream for Metered<S, F> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
         let state = this.state;
-        state.polling = true;
-        let polled = this.inner.poll_next(cx);
-        state.polling = false;
-        let item = ready!(polled);
+        let item = ready!(state.call.run(|| this.inner.poll_next(cx)));
         match &item {
             None => state.end(Outcome::Success),
             Some(item) if (this.is_error)(item) => state.failed = true,
@@ -81,7 +76,7 @@ impl State {
 
 impl Drop for State {
     fn drop(&mut self) {
-        self.end(Call::outcome_of_drop(self.polling));
+        self.end(self.call.outcome_of_drop());
     }
 }
 

@@ -1,17 +1,11 @@
 //! Metric sets for model serving, and what feeds them: requests, answers, tokens.
 //!
-//! | file | holds |
-//! |---|---|
-//! | `endpoint` | [`EndpointMetrics`]: the set of one endpoint, fed by layer and attribute |
-//! | `frontend` | [`FrontendMetrics`]: an inference frontend, by model |
-//! | `attribute` | what the code that `#[instrumented_endpoint]` writes calls |
-//! | `call` | one run of an endpoint: started once, ended once |
-//! | `response` | the rules by which an HTTP answer ends |
-//! | `body` | a body that keeps those rules |
-//! | `items` | a stream of items whose end is the call's |
-//! | `outcome` | the words for how a request ended |
-//! | `tokens` | time to the first token, and between tokens |
-//! | [`stream`] | readers: what the bytes of an answer say |
+//! - [`EndpointMetrics`]: what is measured of one endpoint; fed by the layer and by the attribute.
+//! - [`FrontendMetrics`]: what is measured of an inference frontend, by model; fed by the layer, and
+//!   told of by handlers through [`RequestMetrics`].
+//! - [`stream`]: readers that find the tokens in a streamed answer.
+//! - [`ResponseState`] and [`ResponseBody`]: the rules by which an answer ends, for whoever builds a
+//!   layer of their own.
 
 pub(crate) mod attribute;
 mod body;
@@ -20,13 +14,15 @@ mod endpoint;
 mod frontend;
 mod items;
 mod outcome;
+mod request;
 mod response;
 pub mod stream;
 mod tokens;
 
 pub use body::ResponseBody;
 pub use endpoint::{EndpointMetrics, register_uptime};
-pub use frontend::{FrontendMetrics, RequestMetrics, RequestType, UNKNOWN_MODEL};
+pub use frontend::{FrontendMetrics, UNKNOWN_MODEL};
 pub use items::Metered;
 pub use outcome::{ErrorType, Outcome};
+pub use request::{RequestMetrics, RequestType};
 pub use response::ResponseState;

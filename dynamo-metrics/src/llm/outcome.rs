@@ -55,18 +55,29 @@ pub(crate) struct End {
     pub(crate) status: Option<StatusCode>,
 }
 
+pub(super) const OUTCOMES: [Outcome; 8] = [
+    Outcome::Success,
+    Outcome::ClientError,
+    Outcome::ServerError,
+    Outcome::Cancelled,
+    Outcome::Incomplete,
+    Outcome::Timeout,
+    Outcome::Rejected,
+    Outcome::Panic,
+];
+
+pub(super) const ERROR_TYPES: [ErrorType; 6] = [
+    ErrorType::InvalidMessage,
+    ErrorType::Generate,
+    ErrorType::ResponseStream,
+    ErrorType::Timeout,
+    ErrorType::Rejected,
+    ErrorType::Panic,
+];
+
 impl Outcome {
     /// Every outcome, in the order of declaration.
-    pub const ALL: [Self; 8] = [
-        Self::Success,
-        Self::ClientError,
-        Self::ServerError,
-        Self::Cancelled,
-        Self::Incomplete,
-        Self::Timeout,
-        Self::Rejected,
-        Self::Panic,
-    ];
+    pub const ALL: &'static [Self] = &OUTCOMES;
 
     /// The outcome of a complete answer with this status.
     pub(crate) fn of_status(status: StatusCode) -> Self {
@@ -99,14 +110,7 @@ impl Outcome {
 
 impl ErrorType {
     /// Every type, in the order of declaration.
-    pub const ALL: [Self; 6] = [
-        Self::InvalidMessage,
-        Self::Generate,
-        Self::ResponseStream,
-        Self::Timeout,
-        Self::Rejected,
-        Self::Panic,
-    ];
+    pub const ALL: &'static [Self] = &ERROR_TYPES;
 
     /// The error that an end is, if it is one.
     pub(crate) fn of(end: End) -> Option<Self> {
@@ -155,11 +159,11 @@ mod tests {
 
     #[test]
     fn all_lists_hold_each_value_once_and_in_order() {
-        for (i, outcome) in Outcome::ALL.into_iter().enumerate() {
-            assert_eq!(outcome as usize, i);
+        for (i, outcome) in Outcome::ALL.iter().enumerate() {
+            assert_eq!(*outcome as usize, i);
         }
-        for (i, error) in ErrorType::ALL.into_iter().enumerate() {
-            assert_eq!(error as usize, i);
+        for (i, error) in ErrorType::ALL.iter().enumerate() {
+            assert_eq!(*error as usize, i);
         }
     }
 }

@@ -13,8 +13,9 @@ use http::{HeaderMap, Method, StatusCode, response};
 
 use super::call::Call;
 use super::endpoint::EndpointMetrics;
-use super::frontend::{FrontendCall, RequestMetrics};
+
 use super::outcome::{End, Outcome};
+use super::request::{FrontendCall, RequestMetrics};
 use super::stream::{ChooseReader, Seen, StreamReader, is_event_stream, is_grpc, reader_for};
 use super::tokens::TokenClock;
 use crate::clock;
@@ -37,8 +38,6 @@ pub struct ResponseState {
     /// Body bytes that were passed on.
     bytes: u64,
     stream: Option<Stream>,
-    /// What answers is being polled; a drop that finds this was left by a panic, caught or not.
-    polling: bool,
     ended: bool,
 }
 
@@ -62,7 +61,9 @@ enum Grpc {
 #[derive(Debug)]
 struct Head {
     status: StatusCode,
-    /// What a complete answer is, by its head.
+    /// What a complete answer is, by its head, ..
+    said: Outcome,
+    /// .. and by its trailers, if they know better.
     outcome: Outcome,
     /// The outcome is in `grpc-status`, which mostly comes in the trailers.
     grpc: Grpc,
@@ -123,7 +124,6 @@ impl ResponseState {
             head: None,
             bytes: 0,
             stream: None,
-            polling: false,
             ended: false,
         }
     }
@@ -134,10 +134,7 @@ impl ResponseState {
     /// request's, even if somebody catches it.
     pub fn serve<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let _serving = self.call.serving();
-        self.polling = true;
-        let done = work();
-        self.polling = false;
-        done
+        self.call.run(work)
     }
 
     /// The service answered with an error instead of a response.
@@ -165,6 +162,7 @@ impl ResponseState {
         }
         self.head = Some(Head {
             status,
+            said: outcome,
             outcome,
             grpc,
             no_body,
@@ -177,6 +175,9 @@ impl ResponseState {
         }
         if no_body || ended {
             return self.complete();
+        }
+        if self.call.endpoint().is_none() && self.frontend.is_none() {
+            return;
         }
         // What a user wrote may panic; the answer goes on without it.
         let chosen = self
@@ -282,7 +283,7 @@ impl ResponseState {
         }
         let end = End {
             outcome,
-            in_body: self.head.is_some() && outcome != self.head_outcome(),
+            in_body: self.head.as_ref().is_some_and(|head| head.said != outcome),
             status: self.head.as_ref().map(|head| head.status),
         };
         if let Some(seen) = self.stream.as_ref().map(|stream| stream.seen) {
@@ -292,10 +293,6 @@ impl ResponseState {
             frontend.end(end, self.call.started().elapsed());
         }
         self.call.end(end);
-    }
-
-    fn head_outcome(&self) -> Outcome {
-        self.head.as_ref().map_or(Outcome::Success, |head| head.outcome)
     }
 
     /// The stream's own account of its tokens, where it gave one.
@@ -312,7 +309,7 @@ impl ResponseState {
 
     /// What a drop says, going by what came before it.
     fn outcome_of_drop(&self) -> Outcome {
-        let dropped = Call::outcome_of_drop(self.polling);
+        let dropped = self.call.outcome_of_drop();
         let Some(head) = &self.head else { return dropped };
         if dropped == Outcome::Panic {
             return dropped;
@@ -343,11 +340,23 @@ impl Stream {
     fn read(&mut self, data: &impl Buf) {
         let mut slices = [std::io::IoSlice::new(&[]); MOST_SLICES];
         let filled = data.chunks_vectored(&mut slices);
+        let slices = slices.get(..filled).unwrap_or_default();
+        // A buffer need not show all of itself, and a stream with a gap cannot be read on.
+        if slices.iter().map(|slice| slice.len()).sum::<usize>() < data.remaining() {
+            tracing::debug!("a frame cannot be looked at whole; its stream is read no further");
+            return self.let_go();
+        }
         self.with_reader(|reader, seen| {
-            for slice in slices.iter().take(filled) {
+            for slice in slices {
                 reader.read(slice, seen);
             }
         });
+    }
+
+    /// Reads no further. That the end was not seen says nothing then.
+    fn let_go(&mut self) {
+        self.reader = None;
+        self.seen.needs_marker = false;
     }
 
     /// Readers are users' code as well: one that panics is let go, and the answer goes on.
@@ -356,7 +365,7 @@ impl Stream {
         let seen = &mut self.seen;
         if catch_unwind(AssertUnwindSafe(|| work(&mut **reader, seen))).is_err() {
             tracing::error!("a stream reader panicked; its stream is read no further");
-            self.reader = None;
+            self.let_go();
         }
     }
 }

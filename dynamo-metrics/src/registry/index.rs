@@ -46,8 +46,7 @@ impl Index {
                 Err(place) => place,
             };
             if let Some(other) = clash(&families, wanted) {
-                let (name, other) = (wanted.name.to_owned(), other.name.to_string());
-                return Err(RegisterError::Clash { name, other });
+                return Err(mixed_up(wanted, other));
             }
             let family = made.get_or_insert_with(|| {
                 Arc::new(FamilyCore::new(
@@ -84,8 +83,7 @@ fn find(families: &Families, name: &str) -> Result<usize, usize> {
 
 fn agree(family: &Arc<FamilyCore>, wanted: &Wanted<'_>) -> Result<Arc<FamilyCore>, RegisterError> {
     if *family.name != *wanted.name {
-        let (name, other) = (wanted.name.to_owned(), family.name.to_string());
-        return Err(RegisterError::Clash { name, other });
+        return Err(mixed_up(wanted, family));
     }
     if (family.metric_type, family.unit) != (wanted.metric_type, wanted.unit) {
         let (name, registered) = (wanted.name.to_owned(), family.metric_type.kind());
@@ -103,6 +101,15 @@ fn agree(family: &Arc<FamilyCore>, wanted: &Wanted<'_>) -> Result<Arc<FamilyCore
         family.health.help_conflicts.inc();
     }
     Ok(Arc::clone(family))
+}
+
+/// Why `wanted` cannot stand beside `other`.
+fn mixed_up(wanted: &Wanted<'_>, other: &FamilyCore) -> RegisterError {
+    let name = wanted.name.to_owned();
+    if *name == *other.name {
+        return RegisterError::Conflict { name, registered: other.metric_type.kind() };
+    }
+    RegisterError::Clash { name, other: other.name.to_string() }
 }
 
 /// A family whose samples would be mixed up with those of `wanted`, under the rules of OpenMetrics.
@@ -175,6 +182,14 @@ mod tests {
     fn a_name_keeps_its_type() {
         let index = Index::default();
         add(&index, "x", MetricType::Gauge).unwrap();
+        add(&index, "y_total", MetricType::Counter).unwrap();
+        assert_eq!(
+            add(&index, "y_total", MetricType::Gauge),
+            Err(RegisterError::Conflict {
+                name: "y_total".into(),
+                registered: MetricKind::Counter
+            })
+        );
         for other in [MetricType::Histogram, MetricType::FloatGauge] {
             assert_eq!(
                 add(&index, "x", other),

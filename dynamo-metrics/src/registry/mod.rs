@@ -1,12 +1,14 @@
 //! The tree: scopes, what is registered in them, and the walk that shows it all.
 //!
-//! | file | holds |
-//! |---|---|
-//! | `scope` | the tree's nodes: names, prefixes, automatic labels |
-//! | `builder` | registering a metric or a family |
-//! | `index` | every family by name, and the rules that keep names apart |
-//! | `series` | a family's series, by labels and in order |
-//! | `gather` | the walk over all of it |
+//! A [`Registry`] is the root. [`Scope::namespace`], [`Scope::component`] and [`Scope::endpoint`] lead
+//! down from it. In a scope, `counter`, `gauge`, `histogram` and the others start a
+//! [`MetricBuilder`], which ends in
+//!
+//! - [`register`](MetricBuilder::register): one metric;
+//! - [`family`](MetricBuilder::family): one for each set of labels of a type
+//!   ([`LabelSet`](crate::label::LabelSet));
+//! - [`dynamic_family`](MetricBuilder::dynamic_family): one for each set of label values that come as
+//!   text, capped.
 
 mod builder;
 mod error;

@@ -115,6 +115,9 @@ impl Scope {
     }
 
     /// A counter of whole steps; its name should end in `_total`.
+    ///
+    /// Of this name and all others: what a metric's name may not have becomes `_`, and the scope's
+    /// prefix is put in front unless it is there already.
     pub fn counter(&self, name: &str, help: &str) -> MetricBuilder<Counter> {
         MetricBuilder::new(self, name, help)
     }

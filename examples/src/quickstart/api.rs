@@ -32,6 +32,7 @@ pub(crate) fn router(engine: Arc<Engine>, model: &str) -> Router {
         .route("/v1/models", get(models))
         .route("/v1/models/{model}", get(model_card))
         .fallback(|| async { ApiError::no_route() })
+        .method_not_allowed_fallback(|| async { ApiError::no_method() })
         .with_state(App { engine, model: model.into() })
 }
 
@@ -70,6 +71,10 @@ impl App {
         body: Result<Bytes, BytesRejection>,
     ) -> Result<Response, ApiError> {
         let body = body.map_err(|why| ApiError::unreadable(why.status(), &why.body_text()))?;
+        if body.trim_ascii_start().first().is_some_and(|&byte| byte != b'{') {
+            let status = StatusCode::BAD_REQUEST;
+            return Err(ApiError::unreadable(status, "expected a JSON object"));
+        }
         let request: Request = serde_json::from_slice(&body)
             .map_err(|why| ApiError::unreadable(StatusCode::BAD_REQUEST, &why.to_string()))?;
         let streamed = request.wants_stream();
@@ -109,7 +114,7 @@ impl App {
         let chunks =
             self.engine.generate(generation).await.map_err(|EngineFailure| ApiError::engine())?;
         if checked.stream {
-            let events = events(envelope, prompt_tokens, chunks);
+            let events = events(envelope, metrics.clone(), prompt_tokens, chunks);
             return Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response());
         }
         let (mut text, mut tokens, mut finish) = (String::new(), 0, "stop");
@@ -133,6 +138,7 @@ impl App {
 /// more.
 fn events(
     envelope: Envelope,
+    metrics: RequestMetrics,
     prompt_tokens: u32,
     chunks: impl Stream<Item = Result<Chunk, EngineFailure>> + Send,
 ) -> impl Stream<Item = Result<Event, Infallible>> + Send {
@@ -142,6 +148,8 @@ fn events(
         Err(EngineFailure) => vec![event(&ApiError::engine().json())],
         Ok(chunk) => {
             tokens += chunk.tokens;
+            // A chunk may hold more than one, which does not show in the stream.
+            metrics.output_tokens(tokens.into());
             let mut events = vec![event(&envelope.chunk(&chunk.text, false, None))];
             if let Some(finish) = chunk.finish {
                 events.push(event(&envelope.chunk("", false, Some(finish))));

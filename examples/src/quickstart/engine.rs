@@ -118,8 +118,10 @@ impl Engine {
         let asked = generation.max_tokens.unwrap_or(u32::MAX);
         let length = natural.min(asked);
         let by_chance = random.f64() < self.fail_rate;
+        // A failure past the end does not happen.
         let fail_after = fail_after(&generation.prompt)
-            .or_else(|| by_chance.then(|| random.u32(1..=length.max(1))));
+            .or_else(|| by_chance.then(|| random.u32(1..=length)))
+            .filter(|&after| after <= length);
         if fail_after == Some(0) {
             return Err(EngineFailure);
         }
@@ -203,6 +205,9 @@ mod tests {
     async fn a_prompt_can_ask_for_a_failure() {
         assert_eq!(run(&engine(1), "please fail-after:3, thanks", None).await.0, 3);
         assert!(run(&engine(2), "fail-after:3", None).await.1);
+        // Past the end of the answer there is nothing to fail.
+        let whole = run(&engine(1), "fail-after:1000", Some(5)).await;
+        assert_eq!(whole, (5, false, "length".into()));
         let generation = Generation { prompt: "fail-after:0".into(), max_tokens: None };
         assert!(engine(1).generate(generation).await.is_err());
     }

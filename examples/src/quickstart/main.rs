@@ -9,13 +9,13 @@ mod load;
 mod openai;
 mod screen;
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
+use clap::builder::NonEmptyStringValueParser;
 use dynamo_metrics::exporter::{DEFAULT_ADDRESS, Exporter};
 use dynamo_metrics::llm::{FrontendMetrics, register_uptime};
 use dynamo_metrics::registry::Registry;
@@ -32,32 +32,35 @@ const DRAIN: Duration = Duration::from_secs(10);
 #[derive(Debug, Parser)]
 #[command(name = "quickstart", version)]
 struct Options {
-    /// Where the model server listens.
-    #[arg(long, default_value = "127.0.0.1:8000")]
-    listen: SocketAddr,
-    /// Where Prometheus finds the metrics.
-    #[arg(long, default_value_t = DEFAULT_ADDRESS)]
-    metrics_listen: SocketAddr,
-    /// The model that is served.
-    #[arg(long, default_value = "demo")]
+    /// Where the model server listens: host:port
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    listen: String,
+    /// Where Prometheus finds the metrics: host:port
+    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_ADDRESS.to_string())]
+    metrics_listen: String,
+    /// The model that is served
+    #[arg(long, default_value = "demo", value_parser = NonEmptyStringValueParser::new())]
     model: String,
-    /// Time to the first token, on average.
-    #[arg(long, value_name = "MS", default_value_t = 200)]
+    /// Time to the first token, on average
+    #[arg(long, value_name = "MS", default_value_t = 200, allow_negative_numbers = true)]
     ttft_ms: u64,
-    /// Time between chunks, on average.
-    #[arg(long, value_name = "MS", default_value_t = 20)]
+    /// Time between chunks, on average
+    #[arg(long, value_name = "MS", default_value_t = 20, allow_negative_numbers = true)]
     itl_ms: u64,
-    /// Tokens in each chunk.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// Tokens in each chunk, 1 to 1000
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
     tokens_per_chunk: u32,
-    /// Share of requests whose generation fails in mid-stream.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    /// Share of requests whose generation fails in mid-stream, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(value_parser = share)]
     fail_rate: f64,
-    /// Built-in clients that stream chats; 0 for none.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    /// Built-in clients that stream chats, up to 1000; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 4, allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=1000))]
     load: u32,
-    /// Stop after so many seconds (default: at Ctrl-C).
-    #[arg(long, value_name = "SECONDS")]
+    /// Stop after so many seconds [default: at Ctrl-C]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     duration: Option<u64>,
 }
 
@@ -99,8 +102,9 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let engine = Arc::new(Engine::new(namespace.component("engine"), pace, options.fail_rate));
     let app = api::router(engine, &options.model).layer(layer);
 
-    let listener = bind(options.listen).await?;
-    let metrics = Exporter::new(&registry).listen(bind(options.metrics_listen).await?);
+    let listener = bind("--listen", &options.listen).await?;
+    let metrics =
+        Exporter::new(&registry).listen(bind("--metrics-listen", &options.metrics_listen).await?);
     let (address, metrics_address) = (listener.local_addr()?, metrics.local_addr()?);
 
     let (stop, stopped) = watch::channel(false);
@@ -128,22 +132,29 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }
     let _ = stop.send(true);
     let _ = shown.await;
-    println!("\nstopping: waiting for answers to end (at most {} s)", DRAIN.as_secs());
-    let _ = tokio::time::timeout(DRAIN, async {
+    screen::say(&format!(
+        "\nstopping: waiting for answers to end (at most {} s; Ctrl-C again cuts them)\n",
+        DRAIN.as_secs()
+    ));
+    let drained = tokio::time::timeout(DRAIN, async {
         for client in clients {
             let _ = client.await;
         }
         let _ = served.await;
-    })
-    .await;
+    });
+    tokio::select! {
+        _ = drained => {}
+        () = interrupt() => {}
+    }
     // The exporter goes last, so that a scrape can still see how it ended.
     let _ = stop_metrics.send(true);
     let _ = exported.await;
     Ok(())
 }
 
-async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+async fn bind(option: &str, address: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("cannot listen on {address} (choose another by {option})"))
 }
 
 async fn interrupt() {

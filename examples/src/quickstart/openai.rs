@@ -283,6 +283,16 @@ impl ApiError {
         }
     }
 
+    pub(crate) fn no_method() -> Self {
+        Self {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            message: "this route does not take this method".to_owned(),
+            kind: "invalid_request_error",
+            param: None,
+            code: None,
+        }
+    }
+
     pub(crate) fn engine() -> Self {
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,

@@ -30,10 +30,16 @@ struct Board {
     outcomes: BTreeMap<String, u64>,
 }
 
+/// Prints `text`; a terminal that is gone is no reason to stop.
+pub(crate) fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
 /// Refreshes the terminal each second, until `stop` is ready.
 pub(crate) async fn show(registry: Registry, addresses: Addresses, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
-    print!("{}", greeting(&addresses));
+    say(&greeting(&addresses));
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let terminal = std::io::stdout().is_terminal();
@@ -47,13 +53,11 @@ pub(crate) async fn show(registry: Registry, addresses: Addresses, stop: impl Fu
         registry.gather(&mut board);
         let text = board.text(board.requests.saturating_sub(before));
         before = board.requests;
-        let mut out = std::io::stdout().lock();
-        if terminal && lines > 0 {
-            // Up to where the last board began, and down to the end cleared.
-            let _ = write!(out, "\x1b[{lines}A\x1b[J");
-        }
+        // Up to where the last board began, and down to the end cleared.
+        let back =
+            if terminal && lines > 0 { format!("\x1b[{lines}A\x1b[J") } else { String::new() };
         lines = text.lines().count();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        say(&(back + &text));
     }
 }
 
@@ -66,7 +70,9 @@ fn greeting(Addresses { server, metrics, model }: &Addresses) -> String {
          -d '{{\"model\":\"{model}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n\
          see the metrics:\n  \
          curl http://{metrics}/metrics\n\
-         or point Prometheus at {metrics}; Ctrl-C stops\n\n"
+         or point Prometheus at {metrics}; Ctrl-C stops\n\n\
+         the built-in clients, if any, leave one stream in twenty in the middle, and ask for a\n\
+         model that is not there as often\n\n"
     )
 }
 

@@ -4,6 +4,7 @@
 //! anywhere, and tells what they complete. It holds no more than a bounded tail, and it never
 //! changes, delays or fails the stream that it reads.
 
+mod glance;
 mod openai;
 mod sse;
 
@@ -61,17 +62,24 @@ pub struct Seen {
     pub complete: bool,
     /// It said that it failed.
     pub failed: bool,
-    /// Events that were longer than a reader holds, and so were not understood.
-    pub oversized: u64,
 }
 
 /// Token counts, as a server reports them at the end of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Usage {
     /// Tokens of the prompt.
     pub input_tokens: u64,
     /// Tokens generated, reasoning included.
     pub output_tokens: u64,
+}
+
+impl Usage {
+    /// So many tokens of the prompt, and so many generated.
+    #[must_use]
+    pub const fn new(input_tokens: u64, output_tokens: u64) -> Self {
+        Self { input_tokens, output_tokens }
+    }
 }
 
 /// Chooses the reader for an answer by its head; `None` leaves the choice to the headers.

@@ -1,11 +1,10 @@
 //! OpenAI's chat completions and completions, as their servers really stream them.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::glance::{All, Gather, Glance};
 use super::{EventReader, Seen, SseEvent, Usage};
 
 /// Reads chat completions and completions: chunks with choices, then `[DONE]`.
@@ -19,7 +18,11 @@ pub struct OpenAi {
     /// Choices that came, and those that finished: a bit each, as far as there are bits.
     choices: Choices,
     /// Output tokens that the usage reported so far.
-    reported: Option<u64>,
+    reported: u64,
+    /// A chunk with content came without usage, so that usage is not told for each chunk.
+    untold: bool,
+    /// `[DONE]` came.
+    done: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -27,7 +30,7 @@ pub struct OpenAi {
 struct Chunk {
     choices: Option<All<Choices>>,
     usage: Option<ReportedUsage>,
-    error: Option<IgnoredAny>,
+    error: Glance,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,49 +43,34 @@ struct Choices {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Choice {
-    index: u32,
+    index: Glance,
     delta: Option<Delta>,
-    text: Filled,
-    finish_reason: Option<IgnoredAny>,
+    text: Glance,
+    finish_reason: Glance,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Delta {
-    content: Filled,
-    refusal: Filled,
-    reasoning_content: Filled,
-    reasoning: Filled,
-    tool_calls: Option<All<Filled>>,
-    function_call: Filled,
+    content: Glance,
+    refusal: Glance,
+    reasoning_content: Glance,
+    reasoning: Glance,
+    tool_calls: Glance,
+    function_call: Glance,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ReportedUsage {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-}
-
-/// Whether a value says anything: text that is not empty, or a structure that holds such text
-/// under one of the names that content goes by.
-#[derive(Debug, Clone, Copy, Default)]
-struct Filled(bool);
-
-/// The elements of a list, taken together; nothing is kept of each.
-#[derive(Debug, Default)]
-struct All<T>(T);
-
-/// Takes one more element of a list.
-trait Gather: Default {
-    type Element: for<'de> Deserialize<'de>;
-
-    fn gather(&mut self, element: Self::Element);
+    prompt_tokens: Glance,
+    completion_tokens: Glance,
 }
 
 impl EventReader for OpenAi {
     fn event(&mut self, event: SseEvent<'_>, seen: &mut Seen) {
         if event.data == b"[DONE]" {
+            self.done = true;
             seen.complete = true;
             return;
         }
@@ -91,25 +79,34 @@ impl EventReader for OpenAi {
             return;
         }
         // What is no JSON, or no object, is no chunk; the stream is passed on all the same.
-        let Some(chunk) = parse(event.data) else {
-            return;
-        };
-        seen.failed |= chunk.error.is_some();
+        let Some(chunk) = parse(event.data) else { return };
+        seen.failed |= chunk.error.said;
         let usage = chunk.usage.as_ref().and_then(ReportedUsage::read);
         if let Some(All(choices)) = chunk.choices {
             seen.needs_marker = true;
             self.choices.came |= choices.came;
             self.choices.finished |= choices.finished;
-            seen.complete |= self.choices.came != 0 && self.choices.came == self.choices.finished;
+            let finished = self.choices.came != 0 && self.choices.came == self.choices.finished;
+            seen.complete = self.done || finished;
             if choices.content {
-                let before = self.reported.unwrap_or(0);
-                let added = usage.map(|usage| usage.output_tokens.saturating_sub(before));
-                seen.tokens += added.unwrap_or(1).max(1);
+                seen.tokens += self.tokens(usage);
             }
         }
         if let Some(usage) = usage {
-            self.reported = Some(usage.output_tokens);
+            self.reported = usage.output_tokens;
             seen.usage = Some(usage);
+        }
+    }
+}
+
+impl OpenAi {
+    /// The tokens of a chunk with content. Usage tells them if it comes with every chunk; if it
+    /// comes with the last one alone, it tells of all the others as well.
+    fn tokens(&mut self, usage: Option<Usage>) -> u64 {
+        self.untold |= usage.is_none();
+        match usage {
+            Some(usage) if !self.untold => usage.output_tokens.saturating_sub(self.reported).max(1),
+            _ => 1,
         }
     }
 }
@@ -139,8 +136,8 @@ fn mend(data: &[u8]) -> Cow<'_, str> {
 
 impl ReportedUsage {
     fn read(&self) -> Option<Usage> {
-        let output_tokens = self.completion_tokens?;
-        Some(Usage { input_tokens: self.prompt_tokens.unwrap_or(0), output_tokens })
+        let output_tokens = self.completion_tokens.number?;
+        Some(Usage { input_tokens: self.prompt_tokens.number.unwrap_or(0), output_tokens })
     }
 }
 
@@ -148,114 +145,24 @@ impl Gather for Choices {
     type Element = Choice;
 
     fn gather(&mut self, choice: Choice) {
-        let bit = 1 << choice.index.min(63);
+        let bit = 1 << choice.index.number.unwrap_or(0).min(63);
         self.came |= bit;
-        self.finished |= if choice.finish_reason.is_some() { bit } else { 0 };
-        self.content |= choice.text.0 || choice.delta.is_some_and(|delta| delta.has_content());
+        self.finished |= if choice.finish_reason.filled { bit } else { 0 };
+        self.content |= choice.text.filled || choice.delta.is_some_and(|delta| delta.has_content());
     }
 }
 
 impl Delta {
     fn has_content(&self) -> bool {
-        self.content.0
-            || self.refusal.0
-            || self.reasoning_content.0
-            || self.reasoning.0
-            || self.function_call.0
-            || self.tool_calls.as_ref().is_some_and(|All(Filled(filled))| *filled)
-    }
-}
-
-impl Gather for Filled {
-    type Element = Filled;
-
-    fn gather(&mut self, element: Filled) {
-        self.0 |= element.0;
-    }
-}
-
-impl<'de, T: Gather> Deserialize<'de> for All<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ListVisitor<T>(T);
-
-        impl<'de, T: Gather> Visitor<'de> for ListVisitor<T> {
-            type Value = All<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<All<T>, A::Error> {
-                while let Some(element) = list.next_element()? {
-                    self.0.gather(element);
-                }
-                Ok(All(self.0))
-            }
-        }
-
-        deserializer.deserialize_seq(ListVisitor(T::default()))
-    }
-}
-
-impl<'de> Deserialize<'de> for Filled {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FilledVisitor;
-
-        impl<'de> Visitor<'de> for FilledVisitor {
-            type Value = Filled;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any value")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Filled, E> {
-                Ok(Filled(!text.is_empty()))
-            }
-
-            fn visit_unit<E>(self) -> Result<Filled, E> {
-                Ok(Filled(false))
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Filled, E> {
-                Ok(Filled(false))
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Filled, E> {
-                Ok(Filled(false))
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Filled, E> {
-                Ok(Filled(false))
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Filled, E> {
-                Ok(Filled(false))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Filled, A::Error> {
-                let mut any = Filled(false);
-                while let Some(element) = list.next_element::<Filled>()? {
-                    any.gather(element);
-                }
-                Ok(any)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Filled, A::Error> {
-                let mut any = Filled(false);
-                while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-                    // Parts of content, and of tool calls; a `type` or an `id` is no content.
-                    match &*key {
-                        "text" | "refusal" | "function" | "name" | "arguments" => {
-                            any.gather(map.next_value()?);
-                        }
-                        _ => drop(map.next_value::<IgnoredAny>()?),
-                    }
-                }
-                Ok(any)
-            }
-        }
-
-        deserializer.deserialize_any(FilledVisitor)
+        let parts = [
+            self.content,
+            self.refusal,
+            self.reasoning_content,
+            self.reasoning,
+            self.tool_calls,
+            self.function_call,
+        ];
+        parts.iter().any(|part| part.filled)
     }
 }
 
@@ -345,6 +252,39 @@ mod tests {
         let seen = see(&[&chunk(r#"{"delta":{"content":"x"}}"#), last]);
         assert_eq!(seen.tokens, 1);
         assert_eq!(seen.usage.map(|usage| usage.output_tokens), Some(40));
+    }
+
+    #[test]
+    fn usage_that_comes_once_counts_no_token_twice() {
+        let plain = chunk(r#"{"index":0,"delta":{"content":"a"}}"#);
+        let last = r#"{"choices":[{"index":0,"delta":{"content":"d"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":4}}"#;
+        let seen = see(&[&plain, &plain, &plain, last]);
+        assert_eq!((seen.tokens, seen.usage.map(|usage| usage.output_tokens)), (4, Some(4)));
+    }
+
+    #[test]
+    fn a_stream_is_complete_only_while_it_is() {
+        let content = |reason: &str| {
+            chunk(&format!(r#"{{"index":0,"delta":{{"content":"a"}},"finish_reason":{reason}}}"#))
+        };
+        assert!(!see(&[&content("\"\"")]).complete);
+        assert!(!see(&[&content("null")]).complete);
+        let other = chunk(r#"{"index":1,"delta":{"content":"b"}}"#);
+        assert!(!see(&[&content("\"stop\""), &other]).complete);
+        assert!(see(&[&content("\"stop\""), &other, "[DONE]", &other]).complete);
+    }
+
+    #[test]
+    fn an_odd_field_hides_nothing_else() {
+        for odd in [
+            r#"{"choices":[{"index":null,"delta":{"content":"a"}}]}"#,
+            r#"{"choices":[{"index":"0","delta":{"content":"a","tool_calls":{"a":1}}}]}"#,
+            r#"{"choices":[{"delta":{"content":"a"}}],"usage":{"completion_tokens":-1}}"#,
+            r#"{"choices":[{"delta":{"content":"a"}}],"usage":{"completion_tokens":[]},"error":""}"#,
+        ] {
+            let seen = see(&[odd]);
+            assert_eq!((seen.tokens, seen.failed), (1, false), "{odd}");
+        }
     }
 
     #[test]

@@ -4,8 +4,9 @@ use memchr::memchr2;
 
 use super::{Seen, StreamReader};
 
-/// Longest event that is held, in bytes. What is longer passes by, and is counted.
-const LONGEST_EVENT: usize = 64 * 1024;
+/// Longest line, and longest data of an event, that is held, in bytes. An event with more passes by
+/// unread.
+const LONGEST: usize = 64 * 1024;
 
 /// One event.
 #[derive(Debug, Clone, Copy)]
@@ -32,13 +33,15 @@ pub trait EventReader: Send + Sync {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the position")]
 pub struct Sse<P> {
     protocol: P,
-    /// A line whose end has not come yet.
+    /// The start of a line whose end has not come yet.
     line: Vec<u8>,
+    /// That line is longer than is held.
+    long_line: bool,
     /// The `data` of the event at hand.
     data: Vec<u8>,
     name: Vec<u8>,
     has_data: bool,
-    /// The event at hand, or the line, is longer than is held.
+    /// The event at hand has more data than is held.
     oversized: bool,
     /// The last line ended with CR, so that a line feed now belongs to it.
     after_cr: bool,
@@ -52,6 +55,7 @@ impl<P: EventReader> Sse<P> {
         Self {
             protocol,
             line: Vec::new(),
+            long_line: false,
             data: Vec::new(),
             name: Vec::new(),
             has_data: false,
@@ -61,12 +65,18 @@ impl<P: EventReader> Sse<P> {
         }
     }
 
-    fn line(&mut self, mut line: &[u8], seen: &mut Seen) {
+    /// A whole line, or the start of one that is too long to hold.
+    fn line(&mut self, mut line: &[u8], long: bool, seen: &mut Seen) {
         if std::mem::take(&mut self.first_line) {
             line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
         }
         if line.is_empty() {
             return self.dispatch(seen);
+        }
+        if long {
+            // A comment or a field that says nothing costs itself; data costs its event.
+            self.oversized |= line.starts_with(b"data");
+            return;
         }
         let (field, value) = match memchr::memchr(b':', line) {
             Some(colon) => {
@@ -77,7 +87,7 @@ impl<P: EventReader> Sse<P> {
         };
         match field {
             b"data" => {
-                if self.data.len() + value.len() + 1 > LONGEST_EVENT {
+                if self.data.len() + value.len() + 1 > LONGEST {
                     self.oversized = true;
                     return;
                 }
@@ -86,7 +96,7 @@ impl<P: EventReader> Sse<P> {
                 }
                 self.data.extend_from_slice(value);
             }
-            b"event" if value.len() <= LONGEST_EVENT => {
+            b"event" => {
                 self.name.clear();
                 self.name.extend_from_slice(value);
             }
@@ -96,9 +106,8 @@ impl<P: EventReader> Sse<P> {
     }
 
     fn dispatch(&mut self, seen: &mut Seen) {
-        if std::mem::take(&mut self.oversized) {
-            seen.oversized += 1;
-        } else if self.has_data || !self.name.is_empty() {
+        let oversized = std::mem::take(&mut self.oversized);
+        if !oversized && (self.has_data || !self.name.is_empty()) {
             self.protocol.event(SseEvent { name: &self.name, data: &self.data }, seen);
         }
         self.data.clear();
@@ -106,16 +115,20 @@ impl<P: EventReader> Sse<P> {
         self.has_data = false;
     }
 
-    /// Keeps the start of a line for the next frame.
+    /// Keeps a part of a line until its end comes, as much as there is room for.
     fn hold(&mut self, bytes: &[u8]) {
-        if self.oversized || self.line.len() + bytes.len() > LONGEST_EVENT {
-            self.oversized = true;
-            // What the line starts with is kept: an event's end must not look like a new one.
-            let room = LONGEST_EVENT.saturating_sub(self.line.len());
-            self.line.extend_from_slice(&bytes[..room.min(bytes.len()).min(1)]);
-        } else {
-            self.line.extend_from_slice(bytes);
-        }
+        let room = LONGEST.saturating_sub(self.line.len());
+        self.long_line |= bytes.len() > room;
+        self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    /// Takes the line that was held.
+    fn held_line(&mut self, seen: &mut Seen) {
+        let line = std::mem::take(&mut self.line);
+        let long = std::mem::take(&mut self.long_line);
+        self.line(&line, long, seen);
+        self.line = line;
+        self.line.clear();
     }
 }
 
@@ -131,22 +144,18 @@ impl<P: EventReader> StreamReader for Sse<P> {
             };
             self.after_cr = frame[end] == b'\r';
             if self.line.is_empty() {
-                self.line(&frame[..end], seen);
+                self.line(&frame[..end], end > LONGEST, seen);
             } else {
                 self.hold(&frame[..end]);
-                let line = std::mem::take(&mut self.line);
-                self.line(&line, seen);
-                self.line = line;
-                self.line.clear();
+                self.held_line(seen);
             }
             frame = &frame[end + 1..];
         }
     }
 
     fn end(&mut self, seen: &mut Seen) {
-        let line = std::mem::take(&mut self.line);
-        if !line.is_empty() {
-            self.line(&line, seen);
+        if !self.line.is_empty() {
+            self.held_line(seen);
         }
         if self.data == b"[DONE]" {
             self.dispatch(seen);
@@ -211,9 +220,8 @@ mod tests {
         }
         sse.read(b"\n\ndata: next\n\n", &mut seen);
         assert_eq!(sse.protocol.0, [(String::new(), "next".into())]);
-        assert_eq!(seen.oversized, 1);
         let held = sse.line.capacity() + sse.data.capacity() + sse.name.capacity();
-        assert!(held <= 4 * LONGEST_EVENT, "{held}");
+        assert!(held <= 4 * LONGEST, "{held}");
     }
 
     #[test]
@@ -225,7 +233,21 @@ mod tests {
         }
         sse.read(b"\ndata: next\n\n", &mut seen);
         assert_eq!(sse.protocol.0, [(String::new(), "next".into())]);
-        assert_eq!(seen.oversized, 1);
+    }
+
+    #[test]
+    fn what_is_too_long_is_so_wherever_it_is_cut() {
+        for length in [LONGEST - 8, LONGEST - 7, LONGEST - 6, LONGEST - 5, LONGEST, LONGEST + 9] {
+            for start in ["data: ", ": ", "foo: "] {
+                let text = format!("{start}{}\ndata: x\n\ndata: y\n\n", "z".repeat(length));
+                let whole = read(&[text.as_bytes()]).0;
+                assert!(whole.ends_with(&[(String::new(), "y".into())]), "{start} {length}");
+                let (first, rest) = text.as_bytes().split_at(7);
+                assert!(read(&[first, rest]).0 == whole, "{start} {length}");
+                let pieces: Vec<&[u8]> = text.as_bytes().chunks(1_000).collect();
+                assert!(read(&pieces).0 == whole, "{start} {length}");
+            }
+        }
     }
 
     proptest! {
