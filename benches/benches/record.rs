@@ -1,6 +1,7 @@
 //! Recording through a handle and by labels, alone and with a second thread.
 
 use divan::{Bencher, black_box};
+use dynamo_metrics::metric::Counter;
 use dynamo_metrics::registry::Registry;
 
 fn main() {
@@ -31,5 +32,5 @@ fn counter_by_string_labels(bencher: Bencher<'_, '_>) {
     let Ok(family) = registry.counter("x_total", "").dynamic_family(["a", "b", "c"]) else {
         return;
     };
-    bencher.bench(|| family.with(black_box(["one", "two", "three"])).inc());
+    bencher.bench(|| family.with_ref(black_box(["one", "two", "three"]), Counter::inc));
 }

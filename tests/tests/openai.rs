@@ -24,14 +24,19 @@ fn list<'a>(report: &'a Value, names: &[&str]) -> Vec<&'a Value> {
     names.iter().flat_map(|name| report[*name].as_array().unwrap()).collect()
 }
 
-#[test]
-fn every_request_is_counted_once_with_the_right_outcome() {
+/// A quickstart that the client has talked to, and what the client saw.
+fn talk() -> (Quickstart, Value) {
     let quickstart = Quickstart::start(&["--load", "0", "--ttft-ms", "120", "--itl-ms", "12"]);
     let mut client = python("openai_client.py");
-    let output =
-        client.args([&format!("http://{}/v1", quickstart.server), "full"]).output().unwrap();
+    let server = format!("http://{}/v1", quickstart.server);
+    let output = client.args([&server, "full"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    (quickstart, serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[test]
+fn every_request_is_counted_once_with_the_right_outcome() {
+    let (quickstart, report) = talk();
     assert_eq!(report["models"], serde_json::json!(["demo"]));
     let page = quickstart.page_at_rest();
 
@@ -80,12 +85,7 @@ fn every_request_is_counted_once_with_the_right_outcome() {
 
 #[test]
 fn token_times_agree_with_the_clients_own_clock() {
-    let quickstart = Quickstart::start(&["--load", "0", "--ttft-ms", "120", "--itl-ms", "12"]);
-    let mut client = python("openai_client.py");
-    let output =
-        client.args([&format!("http://{}/v1", quickstart.server), "full"]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (quickstart, report) = talk();
     let page = quickstart.page_at_rest();
 
     let finished: Vec<_> = [&report["warm_up"]]

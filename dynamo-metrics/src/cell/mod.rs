@@ -17,17 +17,18 @@ mod slab;
 #[cfg(all(test, not(dynamo_metrics_loom)))]
 mod tests;
 
+use run::Column;
 pub(crate) use run::{Run, TooManyColumns};
 
 use crate::sync::{AtomicI64, AtomicU64, Ordering};
 
-/// A whole number that only grows by steps, or goes up and down by steps.
-#[derive(Debug)]
-pub(crate) struct Count(Run);
+/// A whole number that only grows by steps, or goes up and down by steps. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Count(Column);
 
-/// A floating-point number that changes by steps.
-#[derive(Debug)]
-pub(crate) struct FloatCount(Run);
+/// A floating-point number that changes by steps. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct FloatCount(Column);
 
 /// A whole number that is set.
 #[derive(Debug, Default)]
@@ -39,51 +40,61 @@ pub(crate) struct FloatLevel(AtomicU64);
 
 impl Count {
     pub(crate) fn new() -> Result<Self, TooManyColumns> {
-        Run::take(1).map(Self)
+        Column::take().map(Self)
     }
 
     /// One whose value nobody will read.
     pub(crate) fn lost() -> Self {
-        Self(Run::lost(1))
+        Self(Column::lost())
     }
 
     #[inline]
     pub(crate) fn add(&self, n: u64) {
-        self.0.add(0, n);
+        self.0.add(n);
     }
 
     /// Takes one away; the sum is what counts, so a row may well go below zero.
     #[inline]
     pub(crate) fn dec(&self) {
-        self.0.add(0, 1_u64.wrapping_neg());
+        self.0.add(1_u64.wrapping_neg());
     }
 
     pub(crate) fn get(&self) -> u64 {
-        self.0.sum(0)
+        self.0.sum()
     }
 
     pub(crate) fn get_signed(&self) -> i64 {
         self.get().cast_signed()
     }
+
+    /// Whether both are clones of one.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.0.is(&other.0)
+    }
 }
 
 impl FloatCount {
     pub(crate) fn new() -> Result<Self, TooManyColumns> {
-        Run::take(1).map(Self)
+        Column::take().map(Self)
     }
 
     /// One whose value nobody will read.
     pub(crate) fn lost() -> Self {
-        Self(Run::lost(1))
+        Self(Column::lost())
     }
 
     #[inline]
     pub(crate) fn add(&self, by: f64) {
-        self.0.add_float(0, by);
+        self.0.add_float(by);
     }
 
     pub(crate) fn get(&self) -> f64 {
-        self.0.sum_float(0)
+        self.0.sum_float()
+    }
+
+    /// Whether both are clones of one.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.0.is(&other.0)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Runs of neighbouring columns: taken when a series is made, given back with its last handle.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::row::{self, Row};
 use super::slab::{COLUMNS, PAGE, Pool};
@@ -13,6 +13,14 @@ use super::slab::{COLUMNS, PAGE, Pool};
 pub(crate) struct Run {
     start: u32,
     len: u32,
+}
+
+/// A run of one column, by a handle that knows where it is without asking the run.
+#[derive(Debug, Clone)]
+pub(super) struct Column {
+    column: u32,
+    /// Gives the column back with the last clone.
+    run: Arc<Run>,
 }
 
 /// There are no columns left.
@@ -47,20 +55,6 @@ impl Run {
         Self { start: 0, len: u32::try_from(len.min(PAGE)).unwrap_or(LOST) }
     }
 
-    /// Adds `n` to a column.
-    #[inline]
-    pub(crate) fn add(&self, column: usize, n: u64) {
-        let column = self.column(column);
-        row::with(|row: Row| row.add(column, n));
-    }
-
-    /// Adds `by` to a column of floating-point numbers.
-    #[inline]
-    pub(crate) fn add_float(&self, column: usize, by: f64) {
-        let column = self.column(column);
-        row::with(|row: Row| row.add_float(column, by));
-    }
-
     /// Adds `n` to one column, and `by` to one of floating-point numbers.
     #[inline]
     pub(crate) fn add_both(&self, (column, n): (usize, u64), (float, by): (usize, f64)) {
@@ -83,8 +77,7 @@ impl Run {
 
     /// The sum of a column.
     pub(crate) fn sum(&self, column: usize) -> u64 {
-        let column = self.column(column);
-        Pool::global().iter().fold(0, |sum, slab| sum.wrapping_add(slab.read(column)))
+        sum(self.column(column))
     }
 
     /// The sums of the first `columns` columns, in place of what is in `sums`.
@@ -98,8 +91,7 @@ impl Run {
 
     /// The sum of a column of floating-point numbers.
     pub(crate) fn sum_float(&self, column: usize) -> f64 {
-        let column = self.column(column);
-        Pool::global().iter().map(|slab| f64::from_bits(slab.read(column))).sum()
+        sum_float(self.column(column))
     }
 
     #[inline]
@@ -109,6 +101,44 @@ impl Run {
         let column = column as u32;
         debug_assert!(column < self.len);
         self.start + column
+    }
+}
+
+impl Column {
+    pub(super) fn take() -> Result<Self, TooManyColumns> {
+        Run::take(1).map(Self::of)
+    }
+
+    pub(super) fn lost() -> Self {
+        Self::of(Run::lost(1))
+    }
+
+    #[inline]
+    pub(super) fn add(&self, n: u64) {
+        let column = self.column;
+        row::with(|row: Row| row.add(column, n));
+    }
+
+    #[inline]
+    pub(super) fn add_float(&self, by: f64) {
+        let column = self.column;
+        row::with(|row: Row| row.add_float(column, by));
+    }
+
+    pub(super) fn sum(&self) -> u64 {
+        sum(self.column)
+    }
+
+    pub(super) fn sum_float(&self) -> f64 {
+        sum_float(self.column)
+    }
+
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.run, &other.run)
+    }
+
+    fn of(run: Run) -> Self {
+        Self { column: run.start, run: Arc::new(run) }
     }
 }
 
@@ -153,6 +183,14 @@ impl Columns {
     }
 }
 
+fn sum(column: u32) -> u64 {
+    Pool::global().iter().fold(0, |sum, slab| sum.wrapping_add(slab.read(column)))
+}
+
+fn sum_float(column: u32) -> f64 {
+    Pool::global().iter().map(|slab| f64::from_bits(slab.read(column))).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,7 +222,7 @@ mod tests {
             assert_eq!(run.sum(5), 0);
             std::thread::scope(|scope| {
                 for _ in 0..3 {
-                    scope.spawn(|| run.add(5, 7));
+                    scope.spawn(|| run.add_two((5, 3), (5, 4)));
                 }
             });
             assert_eq!(run.sum(5), 21);

@@ -1,7 +1,5 @@
 //! Counters: values that only go up, from zero at their creation.
 
-use std::sync::Arc;
-
 use crate::cell::{self, TooManyColumns};
 
 /// A whole number that only goes up.
@@ -18,14 +16,14 @@ use crate::cell::{self, TooManyColumns};
 /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Counter(Arc<cell::Count>);
+pub struct Counter(cell::Count);
 
 /// A number that only goes up, in steps that need not be whole (seconds of work, say).
 ///
 /// Prefer [`Counter`] for what can be counted: it never loses precision.
 #[derive(Debug, Clone)]
 pub struct FloatCounter {
-    value: Arc<cell::FloatCount>,
+    value: cell::FloatCount,
     invalid: Counter,
 }
 
@@ -38,16 +36,16 @@ impl Default for Counter {
 
 impl Counter {
     pub(super) fn new() -> Result<Self, TooManyColumns> {
-        Ok(Self(Arc::new(cell::Count::new()?)))
+        cell::Count::new().map(Self)
     }
 
     pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        self.0.is(&other.0)
     }
 
     /// A counter that nobody reads.
     pub(super) fn lost() -> Self {
-        Self(Arc::new(cell::Count::lost()))
+        Self(cell::Count::lost())
     }
 
     /// Adds one.
@@ -87,16 +85,16 @@ impl FloatCounter {
     }
 
     pub(super) fn new(invalid: &Counter) -> Result<Self, TooManyColumns> {
-        Ok(Self { value: Arc::new(cell::FloatCount::new()?), invalid: invalid.clone() })
+        Ok(Self { value: cell::FloatCount::new()?, invalid: invalid.clone() })
     }
 
     pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.value, &other.value)
+        self.value.is(&other.value)
     }
 
     /// A counter that nobody reads.
     pub(super) fn lost() -> Self {
-        Self { value: Arc::new(cell::FloatCount::lost()), invalid: Counter::lost() }
+        Self { value: cell::FloatCount::lost(), invalid: Counter::lost() }
     }
 }
 

@@ -30,7 +30,7 @@ pub struct FloatGauge(Arc<cell::FloatLevel>);
 /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct UpDownCounter(Arc<cell::Count>);
+pub struct UpDownCounter(cell::Count);
 
 /// One unit of an [`UpDownCounter`], given back when it is dropped.
 #[derive(Debug)]
@@ -120,16 +120,16 @@ impl UpDownCounter {
     }
 
     pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        self.0.is(&other.0)
     }
 
     pub(super) fn new() -> Result<Self, TooManyColumns> {
-        Ok(Self(Arc::new(cell::Count::new()?)))
+        cell::Count::new().map(Self)
     }
 
     /// One that nobody reads.
     pub(super) fn lost() -> Self {
-        Self(Arc::new(cell::Count::lost()))
+        Self(cell::Count::lost())
     }
 }
 

@@ -73,10 +73,19 @@ pub(crate) mod sealed {
         /// A metric that nobody reads, for where recording cannot fail.
         fn lost() -> Self;
 
-        /// The metric in `any`. A family holds metrics of one type, so another one is not met;
-        /// it would give a metric that nobody sees, as recording cannot fail.
+        /// The metric in `any`, if it is of this type.
         #[expect(private_interfaces, reason = "the trait is sealed")]
-        fn from_any(any: &AnyMetric) -> Self;
+        fn peek(any: &AnyMetric) -> Option<&Self>;
+
+        /// A clone of the metric in `any`. A family holds metrics of one type, so another one is not
+        /// met; it would give a metric that nobody sees, as recording cannot fail.
+        #[expect(private_interfaces, reason = "the trait is sealed")]
+        fn from_any(any: &AnyMetric) -> Self
+        where
+            Self: Clone,
+        {
+            Self::peek(any).cloned().unwrap_or_else(Self::lost)
+        }
     }
 }
 
@@ -172,10 +181,10 @@ macro_rules! metric {
             }
 
             #[expect(private_interfaces, reason = "the trait is sealed")]
-            fn from_any(any: &AnyMetric) -> Self {
+            fn peek(any: &AnyMetric) -> Option<&Self> {
                 match any {
-                    AnyMetric::$type(metric) => metric.clone(),
-                    _ => $lost,
+                    AnyMetric::$type(metric) => Some(metric),
+                    _ => None,
                 }
             }
         }

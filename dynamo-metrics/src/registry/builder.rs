@@ -235,6 +235,14 @@ impl<L: LabelSet, M: Metric> Family<L, M> {
     pub fn with(&self, labels: &L) -> M {
         labels.values(|values| resolve(&self.core, &self.group, values))
     }
+
+    /// Calls `record` with the metric of these labels, made if it is new.
+    ///
+    /// # Cost
+    /// A look-up without locks; unlike [`with`](Self::with) it touches no reference count.
+    pub fn with_ref(&self, labels: &L, record: impl FnOnce(&M)) {
+        labels.values(|values| resolve_ref(&self.core, &self.group, values, record));
+    }
 }
 
 impl<M: Metric, const N: usize> DynamicFamily<M, N> {
@@ -242,6 +250,25 @@ impl<M: Metric, const N: usize> DynamicFamily<M, N> {
     #[must_use]
     pub fn with(&self, values: [&str; N]) -> M {
         resolve(&self.core, &self.group, &values)
+    }
+
+    /// Calls `record` with the metric of these label values, made if it is new.
+    ///
+    /// # Cost
+    /// A look-up without locks; unlike [`with`](Self::with) it touches no reference count.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::registry::Registry;
+    ///
+    /// let registry = Registry::new();
+    /// let loads = registry.counter("loads_total", "Loads.").dynamic_family(["model"])?;
+    /// loads.with_ref(["llama"], |loads| loads.inc());
+    /// assert_eq!(loads.with(["llama"]).get(), 1);
+    /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+    /// ```
+    pub fn with_ref(&self, values: [&str; N], record: impl FnOnce(&M)) {
+        resolve_ref(&self.core, &self.group, &values, record);
     }
 }
 
@@ -251,6 +278,18 @@ fn resolve<M: Metric>(core: &FamilyCore, group: &Group, values: &[&str]) -> M {
         core.health.overflow.inc();
         M::lost()
     })
+}
+
+fn resolve_ref<M: Metric>(
+    core: &FamilyCore,
+    group: &Group,
+    values: &[&str],
+    record: impl FnOnce(&M),
+) {
+    let found = group.with(core, values, |metric| M::peek(metric).map(record));
+    if let Err(TooManyColumns) = found {
+        core.health.overflow.inc();
+    }
 }
 
 impl<L, M> Clone for Family<L, M> {
