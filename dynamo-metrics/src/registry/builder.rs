@@ -179,7 +179,8 @@ impl<M: Metric> MetricBuilder<M> {
             .chain(self.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())))
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
-        let mut key = String::new();
+        // An open set and a closed one of the same names are not one group: only one is capped.
+        let mut key = String::from(if open { "open," } else { "closed," });
         for (name, value) in &fixed {
             // A value's length keeps one pair from reading as two.
             for piece in [name, "=", itoa::Buffer::new().format(value.len()), ":", value, ","] {

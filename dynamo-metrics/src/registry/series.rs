@@ -61,6 +61,7 @@ pub(crate) struct Group {
     by_values: HashMap<OwnedValues, Arc<Series>>,
     /// Held while a series is made, so that one value takes one place under the cap.
     making: Mutex<()>,
+    /// The series past the cap. Once it is there, nothing new is made in this group.
     overflow: OnceLock<Arc<Series>>,
 }
 
@@ -186,6 +187,11 @@ impl Group {
     ) -> Result<R, TooManyColumns> {
         let map = self.by_values.pin();
         if let Some(series) = map.get(&Values(values)) {
+            return Ok(seen(&series.metric));
+        }
+        if let Some(series) = self.overflow.get() {
+            // The family is full, and was so before, so that nobody is making this one just now.
+            family.health.overflow.inc();
             return Ok(seen(&series.metric));
         }
         // Makers wait for one another; nobody who finds a series does.

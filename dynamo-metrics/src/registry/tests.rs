@@ -179,3 +179,26 @@ fn closed_label_sets_take_no_place_under_the_cap() {
     }
     assert_eq!(encode::text(&registry).matches("_overflow").count(), 0);
 }
+
+#[test]
+fn an_open_set_beside_a_closed_one_of_its_name_is_capped() {
+    use crate::label::LabelSet;
+
+    #[derive(LabelSet)]
+    struct Flag {
+        set: bool,
+    }
+
+    let registry = Registry::builder().series_cap(2).build();
+    let closed = registry.counter("x_total", "").family::<Flag>().unwrap();
+    let open = registry.counter("x_total", "").dynamic_family(["set"]).unwrap();
+    closed.with_ref(&Flag { set: true }, Counter::inc);
+    for value in ["true", "a", "b", "c", "b"] {
+        open.with_ref([value], Counter::inc);
+    }
+    let text = encode::text(&registry);
+    assert!(text.contains("x_total{set=\"true\"} 2\n"), "{text}");
+    assert!(text.contains("x_total{set=\"a\"} 1\n"), "{text}");
+    assert!(text.contains("x_total{set=\"_overflow\"} 3\n"), "{text}");
+    assert!(text.contains("series_overflow_total{family=\"x_total\"} 3\n"), "{text}");
+}

@@ -161,3 +161,29 @@ fn a_stream_of_a_run_within_the_layer_does_not_outlast_it() {
     drop(response);
     assert_eq!(ended(&registry, "generate"), "cancelled=1");
 }
+
+#[tokio::test]
+async fn two_spellings_of_one_scope_are_one_endpoint() {
+    let registry = Registry::new();
+    let (nested, joined) = (registry.namespace("a").namespace("b"), registry.namespace("a_b"));
+    let answer = send(&nested, "generate", async |_| {
+        Response::new(Body::from(generate(&joined, true).await.unwrap()))
+    });
+    assert_eq!(answer.await, "hi");
+    assert_eq!(sum(&registry, "generate", "requests_total"), Some(1.0));
+}
+
+#[instrumented_endpoint(name = "generate", scope = scope, labels(tier = "paid"))]
+async fn labelled(scope: &Scope) -> &'static str {
+    "hi"
+}
+
+#[tokio::test]
+async fn the_layers_count_is_the_one_whatever_labels_the_attribute_has() {
+    let registry = Registry::new();
+    let api = registry.component("api");
+    let answer =
+        send(&api, "generate", async |scope| Response::new(Body::from(labelled(&scope).await)));
+    assert_eq!(answer.await, "hi");
+    assert_eq!(sum(&registry, "generate", "requests_total"), Some(1.0));
+}
