@@ -4,6 +4,9 @@ use super::number::{push_canonical, push_f64, push_i64, push_u64};
 use crate::metric::visit::{Family, Number, Series, Value, Visitor};
 use crate::metric::{HistogramSnapshot, MetricKind};
 
+/// Room for what follows a bucket line's head: a bound and a count, both at their longest.
+const LONGEST_TAIL: usize = 52;
+
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -32,6 +35,8 @@ pub struct TextEncoder {
     /// What starts each line of the family at hand.
     name: String,
     kind: MetricKind,
+    /// What starts each bucket line of the series at hand.
+    head: String,
     /// The bounds of the last histogram, and how its bucket lines end: neighbours mostly share them.
     bounds: Vec<f64>,
     tails: Vec<String>,
@@ -57,6 +62,7 @@ impl TextEncoder {
             page: String::new(),
             name: String::new(),
             kind: MetricKind::Gauge,
+            head: String::new(),
             bounds: Vec::new(),
             tails: Vec::new(),
         }
@@ -78,7 +84,9 @@ impl TextEncoder {
     /// Takes what was written so far.
     #[cfg(feature = "exporter")]
     pub(crate) fn take(&mut self) -> String {
-        std::mem::take(&mut self.page)
+        // With room for as much again, so that the next piece is not moved as it grows.
+        let room = self.page.capacity();
+        std::mem::replace(&mut self.page, String::with_capacity(room))
     }
 
     /// Writes what ends a page.
@@ -128,13 +136,18 @@ impl TextEncoder {
 
     fn histogram(&mut self, labels: &str, histogram: &HistogramSnapshot) {
         self.render_bounds(histogram.bounds());
+        // What starts every bucket line, put together once; each line is then three copies.
+        self.head.clear();
         let comma = if labels.is_empty() { "" } else { "," };
+        for piece in [&self.name, "_bucket{", labels, comma] {
+            self.head.push_str(piece);
+        }
+        self.page.reserve(self.tails.len() * (self.head.len() + LONGEST_TAIL));
         let mut below = 0;
         for (tail, count) in self.tails.iter().zip(histogram.counts()) {
             below += count;
-            for piece in [&self.name, "_bucket{", labels, comma, tail] {
-                self.page.push_str(piece);
-            }
+            self.page.push_str(&self.head);
+            self.page.push_str(tail);
             push_u64(&mut self.page, below);
             self.page.push('\n');
         }

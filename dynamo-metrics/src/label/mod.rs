@@ -1,9 +1,11 @@
 //! Labels: names with values, typed or not, and their text.
 
+mod template;
 mod text;
 
 pub use dynamo_metrics_macros::{LabelSet, LabelValue};
 
+pub(crate) use template::Template;
 pub(crate) use text::Labels;
 
 /// A value that a label may take, out of a set that the program bounds.

@@ -9,6 +9,8 @@ pub(crate) struct Labels {
     /// The text without labels whose value is empty; `None` if it is the same. An empty value
     /// equals an absent label, so this is what tells one series from another.
     identity: Option<Box<str>>,
+    /// A value in it is not as it was given.
+    escaped: bool,
 }
 
 impl Labels {
@@ -20,11 +22,17 @@ impl Labels {
             let told: Vec<_> = pairs.iter().copied().filter(|(_, v)| !v.is_empty()).collect();
             join(&told)
         });
-        Self { text, identity }
+        let escaped = text.contains(['\\', '\u{FFFD}']);
+        Self { text, identity, escaped }
     }
 
     pub(crate) fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Whether a value in the text may differ from what it was given as.
+    pub(crate) fn has_escapes(&self) -> bool {
+        self.escaped
     }
 
     pub(crate) fn identity(&self) -> &str {

@@ -1,12 +1,13 @@
 //! Families and their series: what a name stands for, and every set of labels under it.
 
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use foldhash::fast::RandomState;
 use papaya::{Equivalent, HashMap};
 
 use crate::cell::TooManyColumns;
-use crate::label::Labels;
+use crate::label::{Labels, Template};
 use crate::metric::{AnyMetric, Buckets, Counter, MetricType};
 use crate::sync::{AtomicU64, Ordering};
 use crate::unit::Unit;
@@ -29,7 +30,7 @@ pub(crate) struct FamilyCore {
     pub(crate) unit: Option<Unit>,
     pub(crate) metric_type: MetricType,
     /// Every series by what tells it from the others, so that no two lines of a scrape collide.
-    by_identity: HashMap<Box<str>, Arc<Series>>,
+    by_identity: HashMap<ByIdentity, ()>,
     /// The same series in the order of their creation, for a scrape to walk.
     in_order: boxcar::Vec<Arc<Series>>,
     groups: HashMap<Box<str>, Arc<Group>>,
@@ -51,14 +52,13 @@ pub(crate) struct Health {
 /// in the values of the same label names.
 #[derive(Debug)]
 pub(crate) struct Group {
-    fixed: Box<[(Box<str>, Box<str>)]>,
-    names: Box<[Box<str>]>,
+    template: Template,
     buckets: Buckets,
     /// Families that show every series of this group under another name.
     aliases: Box<[Arc<FamilyCore>]>,
     /// Label values come at run time, and nothing but the family's cap bounds them.
     open: bool,
-    by_values: HashMap<OwnedValues, Arc<Series>>,
+    by_values: HashMap<ByValues, (), Hashed>,
     /// Held while a series is made, so that one value takes one place under the cap.
     making: Mutex<()>,
     /// The series past the cap. Once it is there, nothing new is made in this group.
@@ -71,11 +71,32 @@ impl PartialEq for FamilyCore {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct OwnedValues(Box<[Box<str>]>);
+/// A series, found by its label text.
+#[derive(Debug)]
+struct ByIdentity(Arc<Series>);
 
-/// Label values as they come, to look a series up without owning them.
-struct Values<'a>(&'a [&'a str]);
+/// A series, found by its label values; no copy of them is kept, since its text has them.
+#[derive(Debug)]
+struct ByValues {
+    hash: u64,
+    series: Arc<Series>,
+    /// The labels, if the series has them from elsewhere and without some that are empty here.
+    other: Option<Labels>,
+}
+
+/// Label text, to find a series by.
+struct Identity<'a>(&'a str);
+
+/// Label values as they come, to find a series by.
+struct Values<'a> {
+    hash: u64,
+    given: &'a [&'a str],
+    template: &'a Template,
+}
+
+/// Keys that are hashes already.
+#[derive(Debug, Clone, Default)]
+struct Hashed(u64);
 
 impl FamilyCore {
     pub(crate) fn new(
@@ -116,16 +137,20 @@ impl FamilyCore {
 
     /// Shows `metric` under `labels`, unless such a series is there; returns the one that is.
     pub(crate) fn attach(&self, labels: Labels, metric: AnyMetric) -> Arc<Series> {
-        let identity: Box<str> = labels.identity().into();
         let series = Arc::new(Series { labels, metric });
         let map = self.by_identity.pin();
-        match map.try_insert(identity, series) {
-            Ok(series) => {
-                self.in_order.push(Arc::clone(series));
-                Arc::clone(series)
-            }
-            Err(taken) => Arc::clone(taken.current),
+        if map.try_insert(ByIdentity(Arc::clone(&series)), ()).is_ok() {
+            self.in_order.push(Arc::clone(&series));
+            return series;
         }
+        let there = map.get_key_value(&Identity(series.labels.identity()));
+        there.map_or(series, |(there, ())| Arc::clone(&there.0))
+    }
+
+    /// The series of this label text, if there is one.
+    fn find(&self, identity: &str) -> Option<Arc<Series>> {
+        let map = self.by_identity.pin();
+        map.get_key_value(&Identity(identity)).map(|(there, ())| Arc::clone(&there.0))
     }
 
     /// Takes a place under the cap, if one is left.
@@ -145,12 +170,11 @@ impl Group {
         aliases: Box<[Arc<FamilyCore>]>,
     ) -> Self {
         Self {
-            fixed,
-            names,
+            template: Template::new(fixed, names),
             buckets,
             aliases,
             open,
-            by_values: HashMap::new(),
+            by_values: HashMap::with_hasher(Hashed::default()),
             making: Mutex::new(()),
             overflow: OnceLock::new(),
         }
@@ -166,11 +190,8 @@ impl Group {
 
     /// Whether `alias` shows `metric` as this group's series without variable labels.
     pub(crate) fn shows(&self, alias: &FamilyCore, metric: &AnyMetric) -> bool {
-        let mut pairs: Vec<_> =
-            self.fixed.iter().map(|(name, value)| (&**name, &**value)).collect();
-        let labels = Labels::render(&mut pairs);
-        let map = alias.by_identity.pin();
-        map.get(labels.identity()).is_some_and(|series| series.metric.is(metric))
+        let labels = self.template.render(&[]);
+        alias.find(labels.identity()).is_some_and(|series| series.metric.is(metric))
     }
 
     /// Calls `seen` with the metric of these label values, which is made if it is new.
@@ -185,9 +206,10 @@ impl Group {
         values: &[&str],
         seen: impl FnOnce(&AnyMetric) -> R,
     ) -> Result<R, TooManyColumns> {
+        let wanted = Values { hash: hash(values), given: values, template: &self.template };
         let map = self.by_values.pin();
-        if let Some(series) = map.get(&Values(values)) {
-            return Ok(seen(&series.metric));
+        if let Some((there, ())) = map.get_key_value(&wanted) {
+            return Ok(seen(&there.series.metric));
         }
         if let Some(series) = self.overflow.get() {
             // The family is full, and was so before, so that nobody is making this one just now.
@@ -196,8 +218,8 @@ impl Group {
         }
         // Makers wait for one another; nobody who finds a series does.
         let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(series) = map.get(&Values(values)) {
-            return Ok(seen(&series.metric));
+        if let Some((there, ())) = map.get_key_value(&wanted) {
+            return Ok(seen(&there.series.metric));
         }
         if self.open && !family.take_place() {
             family.health.overflow.inc();
@@ -208,19 +230,15 @@ impl Group {
             // It is there: only one maker is in here.
             return self.overflow.get().map(|series| seen(&series.metric)).ok_or(TooManyColumns);
         }
-        let key = OwnedValues(values.iter().map(|&value| value.into()).collect());
         let series = self.make(family, values)?;
-        Ok(seen(&map.get_or_insert(key, series).metric))
+        let labels = self.template.render(values);
+        let other = (labels != series.labels).then_some(labels);
+        map.insert(ByValues { hash: wanted.hash, series: Arc::clone(&series), other }, ());
+        Ok(seen(&series.metric))
     }
 
     fn make(&self, family: &FamilyCore, values: &[&str]) -> Result<Arc<Series>, TooManyColumns> {
-        let mut pairs: Vec<(&str, &str)> = self
-            .fixed
-            .iter()
-            .map(|(name, value)| (&**name, &**value))
-            .chain(self.names.iter().map(|name| &**name).zip(values.iter().copied()))
-            .collect();
-        let labels = Labels::render(&mut pairs);
+        let labels = self.template.render(values);
         let metric =
             AnyMetric::new(family.metric_type, family.unit, &self.buckets, &family.health.invalid)?;
         let series = family.attach(labels, metric);
@@ -231,16 +249,92 @@ impl Group {
     }
 }
 
-impl Hash for Values<'_> {
+/// The hash of label values, which nobody outside the process can foresee.
+fn hash(values: &[&str]) -> u64 {
+    static SEED: OnceLock<RandomState> = OnceLock::new();
+    SEED.get_or_init(RandomState::default).hash_one(values)
+}
+
+impl Hash for ByIdentity {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // As `OwnedValues` hashes: a length, then each value.
+        self.0.labels.identity().hash(state);
+    }
+}
+
+impl PartialEq for ByIdentity {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.labels.identity() == other.0.labels.identity()
+    }
+}
+
+impl Eq for ByIdentity {}
+
+impl Hash for Identity<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.hash(state);
     }
 }
 
-impl Equivalent<OwnedValues> for Values<'_> {
-    fn equivalent(&self, key: &OwnedValues) -> bool {
-        self.0.len() == key.0.len() && self.0.iter().zip(&key.0).all(|(a, b)| **a == **b)
+impl Equivalent<ByIdentity> for Identity<'_> {
+    fn equivalent(&self, key: &ByIdentity) -> bool {
+        self.0 == key.0.labels.identity()
+    }
+}
+
+impl ByValues {
+    fn labels(&self) -> &Labels {
+        self.other.as_ref().unwrap_or(&self.series.labels)
+    }
+}
+
+impl Hash for ByValues {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl PartialEq for ByValues {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.labels() == other.labels()
+    }
+}
+
+impl Eq for ByValues {}
+
+impl Hash for Values<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl Equivalent<ByValues> for Values<'_> {
+    fn equivalent(&self, key: &ByValues) -> bool {
+        self.hash == key.hash && self.template.is(key.labels(), self.given)
+    }
+}
+
+impl BuildHasher for Hashed {
+    type Hasher = Self;
+
+    fn build_hasher(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Keys write one number; what else came would only hash badly.
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
     }
 }
 
@@ -303,6 +397,22 @@ mod tests {
             })
             .unwrap();
         assert_eq!(family.len(), 1);
+    }
+
+    #[test]
+    fn an_empty_value_finds_the_series_without_that_label() {
+        let family = family(3);
+        let buckets = Buckets::default();
+        let plain = Group::new(Box::new([]), Box::new(["a".into()]), true, buckets, Box::new([]));
+        inc(&plain, &family, "x");
+        let more = ["a".into(), "b".into()];
+        let group =
+            Group::new(Box::new([]), Box::new(more), true, Buckets::default(), Box::new([]));
+        for _ in 0..10 {
+            group.with(&family, &["x", ""], |_| ()).unwrap();
+        }
+        assert_eq!((family.len(), family.health.overflow.get()), (1, 0));
+        assert_eq!(family.variable.load(Ordering::Relaxed), 2);
     }
 
     #[test]
