@@ -46,6 +46,38 @@ fn without_own(write: &dyn Fn(Row)) {
 }
 
 impl Row {
+    /// Adds to two whole numbers of a run, wrapping.
+    #[inline]
+    pub(super) fn add_two(self, run: u32, (first, n): (u32, u64), (second, m): (u32, u64)) {
+        match self {
+            Self::Own(slab) => slab.change_two(
+                run,
+                (first, |value: u64| value.wrapping_add(n)),
+                (second, |value: u64| value.wrapping_add(m)),
+            ),
+            Self::Shared(_) => {
+                self.add(run + first, n);
+                self.add(run + second, m);
+            }
+        }
+    }
+
+    /// Adds to a whole number and to a floating-point number of a run.
+    #[inline]
+    pub(super) fn add_both(self, run: u32, (first, n): (u32, u64), (second, by): (u32, f64)) {
+        match self {
+            Self::Own(slab) => slab.change_two(
+                run,
+                (first, |value: u64| value.wrapping_add(n)),
+                (second, |value: u64| (f64::from_bits(value) + by).to_bits()),
+            ),
+            Self::Shared(_) => {
+                self.add(run + first, n);
+                self.add_float(run + second, by);
+            }
+        }
+    }
+
     /// Adds to a whole number, wrapping.
     #[inline]
     pub(super) fn add(self, column: u32, n: u64) {

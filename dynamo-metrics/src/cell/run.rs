@@ -58,21 +58,15 @@ impl Run {
     /// Adds `n` to one column, and `by` to one of floating-point numbers.
     #[inline]
     pub(crate) fn add_both(&self, (column, n): (usize, u64), (float, by): (usize, f64)) {
-        let (column, float) = (self.column(column), self.column(float));
-        row::with(|row: Row| {
-            row.add(column, n);
-            row.add_float(float, by);
-        });
+        let (column, float) = (self.within(column), self.within(float));
+        row::with(|row: Row| row.add_both(self.start, (column, n), (float, by)));
     }
 
     /// Adds to two columns.
     #[inline]
     pub(crate) fn add_two(&self, (first, n): (usize, u64), (second, m): (usize, u64)) {
-        let (first, second) = (self.column(first), self.column(second));
-        row::with(|row: Row| {
-            row.add(first, n);
-            row.add(second, m);
-        });
+        let (first, second) = (self.within(first), self.within(second));
+        row::with(|row: Row| row.add_two(self.start, (first, n), (second, m)));
     }
 
     /// The sum of a column.
@@ -94,13 +88,17 @@ impl Run {
         sum_float(self.column(column))
     }
 
-    #[inline]
     fn column(&self, column: usize) -> u32 {
+        self.start + self.within(column)
+    }
+
+    #[inline]
+    fn within(&self, column: usize) -> u32 {
         // Callers stay within the run, whose length is a `u32`.
         #[expect(clippy::cast_possible_truncation, reason = "less than a page")]
         let column = column as u32;
         debug_assert!(column < self.len);
-        self.start + column
+        column
     }
 }
 

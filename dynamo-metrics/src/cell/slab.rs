@@ -74,6 +74,23 @@ impl Slab {
         self.pages[page].get().map_or(0, |page| page[cell].load(Ordering::Relaxed))
     }
 
+    /// Changes two cells of a run, whose columns lie in one page, of a slab that the calling thread
+    /// owns.
+    #[inline]
+    pub(super) fn change_two(
+        &self,
+        run: u32,
+        (first, by): (u32, impl FnOnce(u64) -> u64),
+        (second, by_too): (u32, impl FnOnce(u64) -> u64),
+    ) {
+        let (page, start) = place(run);
+        let page = self.pages[page].get_or_init(new_page);
+        let cell = &page[(start + first as usize) % PAGE];
+        cell.store(by(cell.load(Ordering::Relaxed)), Ordering::Relaxed);
+        let cell = &page[(start + second as usize) % PAGE];
+        cell.store(by_too(cell.load(Ordering::Relaxed)), Ordering::Relaxed);
+    }
+
     /// Adds neighbouring columns, which lie in one page, to `sums`.
     pub(super) fn add_run(&self, first: u32, sums: &mut [u64]) {
         let (page, cell) = place(first);

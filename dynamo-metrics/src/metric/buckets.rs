@@ -143,17 +143,15 @@ impl Buckets {
         self.0.upper.iter().copied()
     }
 
-    /// Where `sample`, which is not negative, falls: the index of the first bound that is not below
-    /// it, or the number of bounds for the bucket up to `+Inf`.
-    #[inline]
-    pub(super) fn index(&self, sample: f64) -> usize {
-        self.0.plain.find(sample)
+    /// Finds where a sample falls: the index of the first bound that is not below it, or the number
+    /// of bounds for the bucket up to `+Inf`.
+    pub(super) fn finder(&self) -> &Finder {
+        &self.0.plain
     }
 
-    /// Where a sample in nanoseconds falls, if the bounds are seconds.
-    #[inline]
-    pub(super) fn index_of_nanoseconds(&self, sample: u64) -> usize {
-        let finder = self.0.nanoseconds.get_or_init(|| {
+    /// Finds where a sample in nanoseconds falls, if the bounds are seconds.
+    pub(super) fn finder_of_nanoseconds(&self) -> &Finder {
+        self.0.nanoseconds.get_or_init(|| {
             // Rounded, so that 300 ms lie in the bucket up to 0.3, which no `f64` is exactly.
             let mut bounds: Vec<f64> =
                 self.iter().map(|bound| (bound * NANOSECONDS).round()).collect();
@@ -162,8 +160,7 @@ impl Buckets {
                 bounds[i] = bounds[i].max(bounds[i - 1].next_up());
             }
             Finder::new(&bounds)
-        });
-        finder.find(sample as f64)
+        })
     }
 
     /// Whether both are the same, and not only equal.
@@ -246,7 +243,7 @@ mod tests {
             let buckets = Buckets::new(bounds.clone()).unwrap();
             let samples = bounds.iter().copied().chain([sample, f64::INFINITY]);
             for value in samples.filter(|value| *value >= 0.0) {
-                let index = buckets.index(value);
+                let index = buckets.finder().find(value);
                 prop_assert!(bounds.get(index).is_none_or(|&upper| value <= upper));
                 prop_assert!(index == 0 || bounds[index - 1] < value);
             }

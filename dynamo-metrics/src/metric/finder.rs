@@ -5,27 +5,38 @@
 //! as many bits as it takes for no place to hold two bounds, up to a table of bounded size; past
 //! that, a place may take a few compares more. The answer is exact in any case.
 
+use std::sync::Arc;
+
 /// Most places of a table.
 const MOST_PLACES: u64 = 4096;
 
-/// Finds the first bound that is not below a sample.
-#[derive(Debug)]
+/// Finds the first bound that is not below a sample. Clones share their tables.
+#[derive(Debug, Clone)]
 pub(super) struct Finder {
-    /// All bounds, increasing.
-    bounds: Box<[f64]>,
-    /// The first bound that is not negative, and the first that is positive.
-    first_not_negative: usize,
-    first_positive: usize,
     /// Bits below the leading ones.
     shift: u32,
     /// What the leading bits of the first positive bound are.
     origin: u64,
-    /// For each place, the first bound that a sample there can be meant for.
-    table: Box<[u16]>,
+    table: Arc<[Place]>,
+    /// No place holds two bounds.
+    apart: bool,
+    /// The first bound that is not negative, and the first that is positive.
+    first_not_negative: usize,
+    first_positive: usize,
+    /// All bounds, increasing.
+    bounds: Arc<[f64]>,
+}
+
+/// The first bound that a sample in a place can be meant for. Its value stands beside it, so that
+/// a look at the table is all that it takes.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    bound: f64,
+    at: usize,
 }
 
 impl Finder {
-    /// A finder over `bounds`, which are finite and increasing, and no more than `u16` counts.
+    /// A finder over `bounds`, which are finite and increasing.
     pub(super) fn new(bounds: &[f64]) -> Self {
         let first_not_negative = bounds.partition_point(|&bound| bound < 0.0);
         let first_positive = bounds.partition_point(|&bound| bound <= 0.0);
@@ -33,12 +44,14 @@ impl Finder {
         let (shift, origin, places) = layout(positive);
         let place = |bound: f64| (bound.to_bits() >> shift) - origin;
         let table = (0..places)
-            .map(|at| {
-                let before = positive.partition_point(|&bound| place(bound) < at);
-                u16::try_from(first_positive + before).unwrap_or(u16::MAX)
+            .map(|number| {
+                let at = first_positive + positive.partition_point(|&bound| place(bound) < number);
+                Place { bound: bounds.get(at).copied().unwrap_or(f64::INFINITY), at }
             })
             .collect();
-        Self { bounds: bounds.into(), first_not_negative, first_positive, shift, origin, table }
+        let apart = positive.windows(2).all(|pair| place(pair[0]) != place(pair[1]));
+        let bounds = bounds.into();
+        Self { shift, origin, table, apart, first_not_negative, first_positive, bounds }
     }
 
     /// The index of the first bound that is not below `sample`, which is not negative; the number
@@ -48,14 +61,20 @@ impl Finder {
         if sample <= 0.0 {
             return self.first_not_negative;
         }
-        let bits = sample.to_bits() >> self.shift;
         // Below the origin lies what is below the first positive bound.
-        let Some(place) = bits.checked_sub(self.origin) else { return self.first_positive };
-        let place = usize::try_from(place).unwrap_or(usize::MAX);
-        let Some(&first) = self.table.get(place) else { return self.bounds.len() };
-        let mut at = usize::from(first);
-        while self.bounds.get(at).is_some_and(|&bound| bound < sample) {
-            at += 1;
+        let Some(number) = (sample.to_bits() >> self.shift).checked_sub(self.origin) else {
+            return self.first_positive;
+        };
+        let place = usize::try_from(number).ok().and_then(|number| self.table.get(number));
+        let Some(place) = place else { return self.bounds.len() };
+        if sample <= place.bound {
+            return place.at;
+        }
+        let mut at = place.at + 1;
+        if !self.apart {
+            while self.bounds.get(at).is_some_and(|&bound| bound < sample) {
+                at += 1;
+            }
         }
         at
     }
