@@ -72,22 +72,23 @@ impl Parse for Arguments {
 
 impl Parse for Label {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        if input.peek(Token![%]) || input.peek(Token![?]) {
-            return Err(input.error(
-                "formatted text is no label value: nothing bounds how many values it has; \
-                 use a type with `#[derive(LabelValue)]`",
-            ));
-        }
+        refuse_formatted(input)?;
         let name = input.call(Ident::parse_any)?;
         input.parse::<Token![=]>()?;
-        if input.peek(Token![%]) || input.peek(Token![?]) {
-            return Err(input.error(
-                "formatted text is no label value: nothing bounds how many values it has; \
-                 use a type with `#[derive(LabelValue)]`",
-            ));
-        }
+        refuse_formatted(input)?;
         Ok(Self { name, value: input.parse()? })
     }
+}
+
+/// `%x` and `?x`, as `tracing` has them.
+fn refuse_formatted(input: ParseStream<'_>) -> Result<()> {
+    if input.peek(Token![%]) || input.peek(Token![?]) {
+        return Err(input.error(
+            "formatted text is no label value: nothing bounds how many values it has; \
+             use a type with `#[derive(LabelValue)]`",
+        ));
+    }
+    Ok(())
 }
 
 fn set_once<T>(

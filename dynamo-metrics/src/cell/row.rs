@@ -46,56 +46,43 @@ fn without_own(write: &dyn Fn(Row)) {
 }
 
 impl Row {
-    /// Adds to two whole numbers of a run, wrapping.
+    /// Changes a cell.
     #[inline]
-    pub(super) fn add_two(self, run: u32, (first, n): (u32, u64), (second, m): (u32, u64)) {
+    pub(super) fn change(self, column: u32, by: impl Fn(u64) -> u64) {
         match self {
-            Self::Own(slab) => slab.change_two(
-                run,
-                (first, |value: u64| value.wrapping_add(n)),
-                (second, |value: u64| value.wrapping_add(m)),
-            ),
-            Self::Shared(_) => {
-                self.add(run + first, n);
-                self.add(run + second, m);
+            Self::Own(slab) => slab.change(column, by),
+            Self::Shared(slab) => slab.change_shared(column, by),
+        }
+    }
+
+    /// Changes two cells of a run.
+    #[inline]
+    pub(super) fn change_two(
+        self,
+        run: u32,
+        (first, by): (u32, impl Fn(u64) -> u64),
+        (second, by_too): (u32, impl Fn(u64) -> u64),
+    ) {
+        match self {
+            Self::Own(slab) => slab.change_two(run, (first, by), (second, by_too)),
+            Self::Shared(slab) => {
+                slab.change_shared(run + first, by);
+                slab.change_shared(run + second, by_too);
             }
         }
     }
+}
 
-    /// Adds to a whole number and to a floating-point number of a run.
-    #[inline]
-    pub(super) fn add_both(self, run: u32, (first, n): (u32, u64), (second, by): (u32, f64)) {
-        match self {
-            Self::Own(slab) => slab.change_two(
-                run,
-                (first, |value: u64| value.wrapping_add(n)),
-                (second, |value: u64| (f64::from_bits(value) + by).to_bits()),
-            ),
-            Self::Shared(_) => {
-                self.add(run + first, n);
-                self.add_float(run + second, by);
-            }
-        }
-    }
+/// Adds to a whole number, wrapping.
+#[inline]
+pub(super) fn plus(n: u64) -> impl Fn(u64) -> u64 {
+    move |value| value.wrapping_add(n)
+}
 
-    /// Adds to a whole number, wrapping.
-    #[inline]
-    pub(super) fn add(self, column: u32, n: u64) {
-        match self {
-            Self::Own(slab) => slab.change(column, |value| value.wrapping_add(n)),
-            Self::Shared(slab) => slab.change_shared(column, |value| value.wrapping_add(n)),
-        }
-    }
-
-    /// Adds to a floating-point number.
-    #[inline]
-    pub(super) fn add_float(self, column: u32, by: f64) {
-        let add = |value| (f64::from_bits(value) + by).to_bits();
-        match self {
-            Self::Own(slab) => slab.change(column, add),
-            Self::Shared(slab) => slab.change_shared(column, add),
-        }
-    }
+/// Adds to a floating-point number.
+#[inline]
+pub(super) fn plus_float(by: f64) -> impl Fn(u64) -> u64 {
+    move |value| (f64::from_bits(value) + by).to_bits()
 }
 
 impl Drop for Owner {

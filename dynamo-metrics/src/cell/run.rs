@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::row::{self, Row};
+use super::row::{self, plus, plus_float};
 use super::slab::{COLUMNS, PAGE, Pool};
 
 /// Neighbouring columns, zero in every slab when they are taken.
@@ -59,14 +59,14 @@ impl Run {
     #[inline]
     pub(crate) fn add_both(&self, (column, n): (usize, u64), (float, by): (usize, f64)) {
         let (column, float) = (self.within(column), self.within(float));
-        row::with(|row: Row| row.add_both(self.start, (column, n), (float, by)));
+        row::with(|row| row.change_two(self.start, (column, plus(n)), (float, plus_float(by))));
     }
 
     /// Adds to two columns.
     #[inline]
     pub(crate) fn add_two(&self, (first, n): (usize, u64), (second, m): (usize, u64)) {
         let (first, second) = (self.within(first), self.within(second));
-        row::with(|row: Row| row.add_two(self.start, (first, n), (second, m)));
+        row::with(|row| row.change_two(self.start, (first, plus(n)), (second, plus(m))));
     }
 
     /// The sum of a column.
@@ -113,14 +113,12 @@ impl Column {
 
     #[inline]
     pub(super) fn add(&self, n: u64) {
-        let column = self.column;
-        row::with(|row: Row| row.add(column, n));
+        row::with(|row| row.change(self.column, plus(n)));
     }
 
     #[inline]
     pub(super) fn add_float(&self, by: f64) {
-        let column = self.column;
-        row::with(|row: Row| row.add_float(column, by));
+        row::with(|row| row.change(self.column, plus_float(by)));
     }
 
     pub(super) fn sum(&self) -> u64 {

@@ -6,7 +6,7 @@
 //! so there are never more slabs than threads alive at once, and nothing is moved or lost.
 //!
 //! Owned slabs are capped, since memory is columns times slabs. Threads past the cap share one slab
-//! more, and add to it with `fetch_add`.
+//! more, and change it by compare-and-swap.
 //!
 //! Every load and store of a cell is `Relaxed`: a cell publishes no other memory. What must be
 //! ordered is who writes a slab, and the pool's lock does that: the last store of the owner before
@@ -110,7 +110,7 @@ impl Slab {
 
     /// Changes a cell of the slab that threads share.
     #[cold]
-    pub(super) fn change_shared(&self, column: u32, mut by: impl FnMut(u64) -> u64) {
+    pub(super) fn change_shared(&self, column: u32, by: impl Fn(u64) -> u64) {
         let cell = self.cell(column);
         let mut seen = cell.load(Ordering::Relaxed);
         loop {
@@ -175,8 +175,7 @@ impl Pool {
     }
 }
 
-/// Page and cell of a column. Both are masked, which the allocation of columns makes no difference
-/// to, and which saves the compiler its checks.
+/// Page and cell of a column. Both are within bounds anyway; the remainders say so.
 #[inline]
 fn place(column: u32) -> (usize, usize) {
     let column = column as usize;

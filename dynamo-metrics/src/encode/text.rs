@@ -34,7 +34,6 @@ pub struct TextEncoder {
     page: String,
     /// What starts each line of the family at hand.
     name: String,
-    kind: MetricKind,
     /// What starts each bucket line of the series at hand.
     head: String,
     /// The bounds of the last histogram, and how its bucket lines end: neighbours mostly share them.
@@ -61,7 +60,6 @@ impl TextEncoder {
             format,
             page: String::new(),
             name: String::new(),
-            kind: MetricKind::Gauge,
             head: String::new(),
             bounds: Vec::new(),
             tails: Vec::new(),
@@ -178,7 +176,6 @@ impl TextEncoder {
 
 impl Visitor for TextEncoder {
     fn family(&mut self, family: &Family<'_>) {
-        self.kind = family.kind;
         family.name.clone_into(&mut self.name);
         if self.format == Format::Text {
             if !family.help.is_empty() {

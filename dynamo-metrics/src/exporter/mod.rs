@@ -63,15 +63,16 @@ impl Exporter {
     }
 
     fn respond<B>(&self, request: &Request<B>) -> Response<ExporterBody> {
+        let allowed = matches!(*request.method(), Method::GET | Method::HEAD);
         let mut response = match request.uri().path() {
-            path @ ("/metrics" | "/health" | "/live") => match *request.method() {
-                Method::GET | Method::HEAD => self.page(path, request),
-                _ => {
-                    let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
-                    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-                    refusal
-                }
-            },
+            "/metrics" if allowed => self.metrics(request),
+            "/health" if allowed => self.health(),
+            "/live" if allowed => json(r#"{"status":"live"}"#.to_owned()),
+            "/metrics" | "/health" | "/live" => {
+                let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+                refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+                refusal
+            }
             _ => plain(StatusCode::NOT_FOUND, "not found: try /metrics, /health or /live\n"),
         };
         if request.method() == Method::HEAD {
@@ -80,26 +81,22 @@ impl Exporter {
         response
     }
 
-    fn page<B>(&self, path: &str, request: &Request<B>) -> Response<ExporterBody> {
-        match path {
-            "/metrics" => {
-                let format = negotiate::format(request.headers());
-                let mut page = Response::new(ExporterBody::scrape(self.registry.walk(), format));
-                let content_type = HeaderValue::from_static(format.content_type());
-                page.headers_mut().insert(CONTENT_TYPE, content_type);
-                page.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
-                page
-            }
-            "/health" => {
-                let uptime = self.start.elapsed();
-                json(format!(
-                    r#"{{"status":"ready","uptime":{{"secs":{},"nanos":{}}},"endpoints":{{}}}}"#,
-                    uptime.as_secs(),
-                    uptime.subsec_nanos()
-                ))
-            }
-            _ => json(r#"{"status":"live"}"#.to_owned()),
-        }
+    fn metrics<B>(&self, request: &Request<B>) -> Response<ExporterBody> {
+        let format = negotiate::format(request.headers());
+        let mut page = Response::new(ExporterBody::scrape(self.registry.walk(), format));
+        let content_type = HeaderValue::from_static(format.content_type());
+        page.headers_mut().insert(CONTENT_TYPE, content_type);
+        page.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+        page
+    }
+
+    fn health(&self) -> Response<ExporterBody> {
+        let uptime = self.start.elapsed();
+        json(format!(
+            r#"{{"status":"ready","uptime":{{"secs":{},"nanos":{}}},"endpoints":{{}}}}"#,
+            uptime.as_secs(),
+            uptime.subsec_nanos()
+        ))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Templates: how the label text of a group's series is made, and recognised without being made.
 
 use super::Labels;
+use super::text::escape;
 
 /// The label text of series that share some labels, and differ in the values of the others.
 #[derive(Debug)]
@@ -73,12 +74,9 @@ impl Template {
 /// `text` after `value` as it is escaped there.
 fn strip_escaped<'a>(mut text: &'a str, value: &str) -> Option<&'a str> {
     for c in value.chars() {
-        text = match c {
-            '\\' => text.strip_prefix("\\\\"),
-            '"' => text.strip_prefix("\\\""),
-            '\n' => text.strip_prefix("\\n"),
-            '\0' => text.strip_prefix('\u{FFFD}'),
-            c => text.strip_prefix(c),
+        text = match escape(c) {
+            Some(escaped) => text.strip_prefix(escaped),
+            None => text.strip_prefix(c),
         }?;
     }
     Some(text)

@@ -40,6 +40,18 @@ impl Labels {
     }
 }
 
+/// How a character of a value is written, if not as it is.
+pub(super) fn escape(c: char) -> Option<&'static str> {
+    Some(match c {
+        '\\' => "\\\\",
+        '"' => "\\\"",
+        '\n' => "\\n",
+        // Legal, but the end of the input for parsers that are written in C.
+        '\0' => "\u{FFFD}",
+        _ => return None,
+    })
+}
+
 fn join(pairs: &[(&str, &str)]) -> Box<str> {
     let mut text = String::with_capacity(pairs.iter().map(|(n, v)| n.len() + v.len() + 4).sum());
     for (name, value) in pairs {
@@ -49,13 +61,9 @@ fn join(pairs: &[(&str, &str)]) -> Box<str> {
         text.push_str(name);
         text.push_str("=\"");
         for c in value.chars() {
-            match c {
-                '\\' => text.push_str("\\\\"),
-                '"' => text.push_str("\\\""),
-                '\n' => text.push_str("\\n"),
-                // Legal, but the end of the input for parsers that are written in C.
-                '\0' => text.push('\u{FFFD}'),
-                c => text.push(c),
+            match escape(c) {
+                Some(escaped) => text.push_str(escaped),
+                None => text.push(c),
             }
         }
         text.push('"');

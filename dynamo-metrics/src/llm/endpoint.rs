@@ -38,6 +38,12 @@ const DURATION_BOUNDS: [f64; 17] = [
 /// | `output_tokens_total` | tokens generated; streams only |
 ///
 /// The metrics of streams appear with the first stream.
+///
+/// # Unit
+/// Seconds, bytes and tokens, as the names say; the rest are counts.
+/// # Source
+/// A request starts when the service or the function is called, and ends when its answer's body, its
+/// stream or its value does; tokens are counted when their frame or item is handed on.
 #[derive(Debug, Clone)]
 pub struct EndpointMetrics(Arc<Metrics>);
 

@@ -27,6 +27,13 @@ pub const UNKNOWN_MODEL: &str = "unknown_model";
 ///
 /// A model is a label only if it was [served](Self::serve).
 ///
+/// # Unit
+/// Seconds and tokens, as the names say; the rest are counts.
+/// # Source
+/// The request's [`EndpointMetrics`](super::EndpointMetrics) see the same start, end and tokens; the
+/// model, and what the answer does not show, are what the handler tells by
+/// [`RequestMetrics`](super::RequestMetrics).
+///
 /// # Examples
 /// ```
 /// use dynamo_metrics::{encode, llm::FrontendMetrics, registry::Registry};

@@ -120,7 +120,7 @@ impl Histogram {
             match cells.sum {
                 Sum::Float => {
                     let at = cells.finder.find(sample);
-                    cells.run.add_both((at, n), (cells.sum_column(), sample * n as f64));
+                    cells.run.add_both((at, n), (cells.sum_column, sample * n as f64));
                 }
                 Sum::Nanoseconds => cells.observe_nanoseconds(nanoseconds(sample), n),
             }
@@ -159,10 +159,10 @@ impl Histogram {
         if !snapshot.buckets.is(&cells.buckets) {
             snapshot.buckets = cells.buckets.clone();
         }
-        cells.run.sums(cells.sum_column(), &mut snapshot.counts);
+        cells.run.sums(cells.sum_column, &mut snapshot.counts);
         snapshot.sum = match cells.sum {
-            Sum::Float => cells.run.sum_float(cells.sum_column()),
-            Sum::Nanoseconds => cells.run.sum(cells.sum_column()) as f64 / NANOSECONDS,
+            Sum::Float => cells.run.sum_float(cells.sum_column),
+            Sum::Nanoseconds => cells.run.sum(cells.sum_column) as f64 / NANOSECONDS,
         };
     }
 }
@@ -184,16 +184,11 @@ impl Cells {
     }
 
     #[inline]
-    fn sum_column(&self) -> usize {
-        self.sum_column
-    }
-
-    #[inline]
     fn observe_nanoseconds(&self, sample: u64, n: u64) {
         // As a signed number, which is converted in one instruction; 292 years are enough.
         let at = self.finder.find(sample.min(i64::MAX.cast_unsigned()).cast_signed() as f64);
         // Past 584 years the sum wraps, which readers take for a reset.
-        self.run.add_two((at, n), (self.sum_column(), sample.wrapping_mul(n)));
+        self.run.add_two((at, n), (self.sum_column, sample.wrapping_mul(n)));
     }
 }
 

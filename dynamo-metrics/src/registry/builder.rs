@@ -171,7 +171,8 @@ impl<M: Metric> MetricBuilder<M> {
         let aliases: Result<Box<[_]>, _> =
             self.aliases.iter().map(|name| self.family_named(name)).collect();
         let aliases = aliases?;
-        let same_aliases = aliases.clone();
+        // A name is one family's, so that names say whether the families are the same.
+        let alias_names: Vec<_> = aliases.iter().map(|alias| alias.name.clone()).collect();
 
         let fixed: Box<[(Box<str>, Box<str>)]> = self
             .scope
@@ -196,7 +197,7 @@ impl<M: Metric> MetricBuilder<M> {
         if *group.buckets() != buckets {
             return Err(RegisterError::OtherBuckets { name: core.name.to_string() });
         }
-        if !group.aliases().iter().eq(&same_aliases) {
+        if !group.aliases().iter().map(|alias| &alias.name).eq(&alias_names) {
             return Err(RegisterError::OtherAliases { name: core.name.to_string() });
         }
         Ok((core, group))

@@ -65,12 +65,6 @@ pub(crate) struct Group {
     overflow: OnceLock<Arc<Series>>,
 }
 
-impl PartialEq for FamilyCore {
-    fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self, other)
-    }
-}
-
 /// A series, found by its label text.
 #[derive(Debug)]
 struct ByIdentity(Arc<Series>);
@@ -143,8 +137,7 @@ impl FamilyCore {
             self.in_order.push(Arc::clone(&series));
             return series;
         }
-        let there = map.get_key_value(&Identity(series.labels.identity()));
-        there.map_or(series, |(there, ())| Arc::clone(&there.0))
+        self.find(series.labels.identity()).unwrap_or(series)
     }
 
     /// The series of this label text, if there is one.
@@ -225,23 +218,23 @@ impl Group {
             family.health.overflow.inc();
             if self.overflow.get().is_none() {
                 let all: Vec<&str> = values.iter().map(|_| OVERFLOW).collect();
-                let _ = self.overflow.set(self.make(family, &all)?);
+                let labels = self.template.render(&all);
+                let _ = self.overflow.set(self.make(family, &labels)?);
             }
             // It is there: only one maker is in here.
             return self.overflow.get().map(|series| seen(&series.metric)).ok_or(TooManyColumns);
         }
-        let series = self.make(family, values)?;
         let labels = self.template.render(values);
+        let series = self.make(family, &labels)?;
         let other = (labels != series.labels).then_some(labels);
         map.insert(ByValues { hash: wanted.hash, series: Arc::clone(&series), other }, ());
         Ok(seen(&series.metric))
     }
 
-    fn make(&self, family: &FamilyCore, values: &[&str]) -> Result<Arc<Series>, TooManyColumns> {
-        let labels = self.template.render(values);
+    fn make(&self, family: &FamilyCore, labels: &Labels) -> Result<Arc<Series>, TooManyColumns> {
         let metric =
             AnyMetric::new(family.metric_type, family.unit, &self.buckets, &family.health.invalid)?;
-        let series = family.attach(labels, metric);
+        let series = family.attach(labels.clone(), metric);
         for alias in &self.aliases {
             alias.attach(series.labels.clone(), series.metric.clone());
         }
