@@ -24,7 +24,7 @@ pub(crate) fn value(item: TokenStream) -> Result<TokenStream> {
         return Err(Error::new_spanned(&input.ident, "a label needs at least one value"));
     }
     let mut texts: Vec<String> = Vec::new();
-    let mut arms = Vec::new();
+    let (mut arms, mut indices) = (Vec::new(), Vec::new());
     for variant in &data.variants {
         if !matches!(variant.fields, Fields::Unit) {
             return Err(Error::new_spanned(
@@ -41,12 +41,23 @@ pub(crate) fn value(item: TokenStream) -> Result<TokenStream> {
             return Err(Error::new_spanned(ident, format!("two values read {text:?}")));
         }
         arms.push(quote!(Self::#ident => #text));
+        let index = texts.len();
+        indices.push(quote!(Self::#ident => #index));
         texts.push(text);
     }
     let (name, (generics, types, bounds)) = (&input.ident, input.generics.split_for_impl());
+    let count = texts.len();
     Ok(quote! {
         #[automatically_derived]
         impl #generics ::dynamo_metrics::__private::LabelValue for #name #types #bounds {
+            const COUNT: ::core::option::Option<usize> = ::core::option::Option::Some(#count);
+
+            #[inline]
+            fn index(&self) -> usize {
+                match self { #(#indices,)* }
+            }
+
+            #[inline]
             fn as_label(&self) -> &str {
                 match self { #(#arms,)* }
             }
@@ -69,7 +80,7 @@ pub(crate) fn set(item: TokenStream) -> Result<TokenStream> {
         return Err(Error::new_spanned(fields, "a label needs a name: name the fields"));
     }
     let mut names: Vec<String> = Vec::new();
-    let mut values: Vec<TokenStream> = Vec::new();
+    let (mut values, mut counts, mut indices) = (Vec::new(), Vec::new(), Vec::new());
     for field in fields {
         let Some(ident) = &field.ident else { continue };
         let (name, span) = match rename(&field.attrs)? {
@@ -83,9 +94,17 @@ pub(crate) fn set(item: TokenStream) -> Result<TokenStream> {
             return Err(Error::new(span, format!("two labels are named {name:?}")));
         }
         names.push(name);
+        let ty = &field.ty;
+        counts.push(
+            quote_spanned!(ty.span()=> <#ty as ::dynamo_metrics::__private::LabelValue>::COUNT),
+        );
+        indices.push(quote_spanned! {ty.span()=> (
+            <#ty as ::dynamo_metrics::__private::LabelValue>::COUNT,
+            <#ty as ::dynamo_metrics::__private::LabelValue>::index(&self.#ident),
+        )});
         // At the field's type, which is what is wrong if this does not compile.
         values.push(quote_spanned! {field.ty.span()=>
-            ::dynamo_metrics::__private::LabelValue::as_label(&self.#ident)
+            <#ty as ::dynamo_metrics::__private::LabelValue>::as_label(&self.#ident)
         });
     }
     let (name, (generics, types, bounds)) = (&input.ident, input.generics.split_for_impl());
@@ -93,6 +112,13 @@ pub(crate) fn set(item: TokenStream) -> Result<TokenStream> {
         #[automatically_derived]
         impl #generics ::dynamo_metrics::__private::LabelSet for #name #types #bounds {
             const NAMES: &'static [&'static str] = &[#(#names),*];
+            const COUNT: ::core::option::Option<usize> =
+                ::dynamo_metrics::__private::combinations(&[#(#counts),*]);
+
+            #[inline]
+            fn index(&self) -> usize {
+                ::dynamo_metrics::__private::combine(&[#(#indices),*])
+            }
 
             fn values<R>(&self, visit: impl ::core::ops::FnOnce(&[&str]) -> R) -> R {
                 visit(&[#(#values),*])

@@ -54,7 +54,7 @@ pub use dynamo_metrics_macros::instrumented_endpoint;
 /// For the code that macros write. Anything here may change with them.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::label::{LabelSet, LabelValue};
+    pub use crate::label::{LabelSet, LabelValue, combinations, combine};
     pub use crate::llm::attribute::{
         BodyEnd, ByResult, ByStatus, ByValue, Call, IsResult, IsValue, MaybeResponse, ResultEnd,
         Rewrap, StatusEnd, Tag, ToBodyEnd, ValueEnd, fail, global, metered, start,

@@ -1,11 +1,63 @@
-//! The one door to atomics, so that every cell can be put under a model checker
+//! The one door to atomics, so that what is built of them can be put under a model checker
 //! (`--cfg dynamo_metrics_loom`).
 
 #[cfg(dynamo_metrics_loom)]
 pub(crate) use loom::sync::Mutex;
 #[cfg(dynamo_metrics_loom)]
-pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 #[cfg(not(dynamo_metrics_loom))]
 pub(crate) use std::sync::Mutex;
 #[cfg(not(dynamo_metrics_loom))]
-pub(crate) use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A place for something shared, which readers look at without waiting.
+pub(crate) struct Slot<T> {
+    #[cfg(not(dynamo_metrics_loom))]
+    inner: arc_swap::ArcSwapOption<T>,
+    #[cfg(dynamo_metrics_loom)]
+    inner: Mutex<Option<Arc<T>>>,
+}
+
+#[cfg(not(dynamo_metrics_loom))]
+impl<T> Slot<T> {
+    pub(crate) fn empty() -> Self {
+        Self { inner: arc_swap::ArcSwapOption::empty() }
+    }
+
+    /// Calls `look` with what is there, if anything is.
+    #[inline]
+    pub(crate) fn with<R>(&self, look: impl FnOnce(&Arc<T>) -> R) -> Option<R> {
+        self.inner.load().as_ref().map(look)
+    }
+
+    pub(crate) fn set(&self, value: Option<Arc<T>>) {
+        self.inner.store(value);
+    }
+}
+
+#[cfg(dynamo_metrics_loom)]
+impl<T> Slot<T> {
+    pub(crate) fn empty() -> Self {
+        Self { inner: Mutex::new(None) }
+    }
+
+    pub(crate) fn with<R>(&self, look: impl FnOnce(&Arc<T>) -> R) -> Option<R> {
+        let there = self.inner.lock().ok()?.clone();
+        there.as_ref().map(look)
+    }
+
+    pub(crate) fn set(&self, value: Option<Arc<T>>) {
+        if let Ok(mut inner) = self.inner.lock() {
+            *inner = value;
+        }
+    }
+}
+
+impl<T> fmt::Debug for Slot<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").finish_non_exhaustive()
+    }
+}

@@ -44,7 +44,7 @@ pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
     step(
         "orderings",
         cargo(root, &["test", "-p", "dynamo-metrics", "--no-default-features", "--lib"])
-            .args(["--target-dir", "target/loom", "cell::model"])
+            .args(["--target-dir", "target/loom", "--", "cell::model", "registry::model"])
             .env("RUSTFLAGS", "--cfg dynamo_metrics_loom"),
     )?;
     step("documentation's examples", &mut cargo(root, &["test", "--doc"]))?;

@@ -22,21 +22,32 @@ pub(crate) use run::{Run, TooManyColumns};
 
 use crate::sync::{AtomicI64, AtomicU64, Ordering};
 
-/// A whole number that only grows by steps, or goes up and down by steps. Clones share it.
-#[derive(Debug, Clone)]
-pub(crate) struct Count(Column);
+/// A whole number that only grows by steps, or goes up and down by steps.
+#[derive(Debug)]
+pub struct Count(Column);
 
-/// A floating-point number that changes by steps. Clones share it.
-#[derive(Debug, Clone)]
+/// A floating-point number that changes by steps.
+#[derive(Debug)]
 pub(crate) struct FloatCount(Column);
 
 /// A whole number that is set.
 #[derive(Debug, Default)]
-pub(crate) struct Level(AtomicI64);
+pub struct Level {
+    value: AtomicI64,
+    touches: Touches,
+}
 
 /// A floating-point number that is set.
 #[derive(Debug, Default)]
-pub(crate) struct FloatLevel(AtomicU64);
+pub struct FloatLevel {
+    value: AtomicU64,
+    touches: Touches,
+}
+
+/// Changes whenever it is told to, so that one can see that somebody was here. Two at once may
+/// count as one.
+#[derive(Debug, Default)]
+struct Touches(AtomicU64);
 
 impl Count {
     pub(crate) fn new() -> Result<Self, TooManyColumns> {
@@ -66,11 +77,6 @@ impl Count {
     pub(crate) fn get_signed(&self) -> i64 {
         self.get().cast_signed()
     }
-
-    /// Whether both are clones of one.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        self.0.is(&other.0)
-    }
 }
 
 impl FloatCount {
@@ -91,37 +97,40 @@ impl FloatCount {
     pub(crate) fn get(&self) -> f64 {
         self.0.sum_float()
     }
-
-    /// Whether both are clones of one.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        self.0.is(&other.0)
-    }
 }
 
 impl Level {
     #[inline]
     pub(crate) fn add(&self, n: i64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
+        self.value.fetch_add(n, Ordering::Relaxed);
+        self.touches.touch();
     }
 
     #[inline]
     pub(crate) fn set(&self, value: i64) {
-        self.0.store(value, Ordering::Relaxed);
+        self.value.store(value, Ordering::Relaxed);
+        self.touches.touch();
     }
 
     pub(crate) fn get(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
+        self.value.load(Ordering::Relaxed)
+    }
+
+    /// Something that changes whenever the value is written.
+    pub(crate) fn touches(&self) -> u64 {
+        self.touches.get()
     }
 }
 
 impl FloatLevel {
     #[inline]
     pub(crate) fn add(&self, by: f64) {
-        let mut seen = self.0.load(Ordering::Relaxed);
+        let mut seen = self.value.load(Ordering::Relaxed);
         loop {
             let sum = (f64::from_bits(seen) + by).to_bits();
-            match self.0.compare_exchange_weak(seen, sum, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return,
+            match self.value.compare_exchange_weak(seen, sum, Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => return self.touches.touch(),
                 Err(now) => seen = now,
             }
         }
@@ -129,10 +138,27 @@ impl FloatLevel {
 
     #[inline]
     pub(crate) fn set(&self, value: f64) {
-        self.0.store(value.to_bits(), Ordering::Relaxed);
+        self.value.store(value.to_bits(), Ordering::Relaxed);
+        self.touches.touch();
     }
 
     pub(crate) fn get(&self) -> f64 {
-        f64::from_bits(self.0.load(Ordering::Relaxed))
+        f64::from_bits(self.value.load(Ordering::Relaxed))
+    }
+
+    /// Something that changes whenever the value is written.
+    pub(crate) fn touches(&self) -> u64 {
+        self.touches.get()
+    }
+}
+
+impl Touches {
+    #[inline]
+    fn touch(&self) {
+        self.0.store(self.get().wrapping_add(1), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }

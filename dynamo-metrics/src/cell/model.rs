@@ -1,6 +1,5 @@
 //! The orderings of cells, under a model checker: every way in which two threads can meet.
 //!
-//! `RUSTFLAGS="--cfg dynamo_metrics_loom" cargo test -p dynamo-metrics --lib cell::model`
 
 use loom::sync::Arc;
 use loom::thread;

@@ -6,20 +6,20 @@ use super::slab::{Pool, Slab};
 
 thread_local! {
     /// The slab that this thread owns. It has no destructor, so it can be read to the very end.
-    static OWN: Cell<Option<&'static Slab>> = const { Cell::new(None) };
+    static OWN: Cell<Option<Slab>> = const { Cell::new(None) };
     /// This thread has no slab and gets none any more: all were taken, or it has ended.
     static SHARES: Cell<bool> = const { Cell::new(false) };
     /// Gives the slab back when the thread ends.
     static OWNER: Owner = Owner(Pool::global().take());
 }
 
-struct Owner(Option<&'static Slab>);
+struct Owner(Option<Slab>);
 
 /// Where the current thread writes.
 #[derive(Clone, Copy)]
 pub(super) enum Row {
-    Own(&'static Slab),
-    Shared(&'static Slab),
+    Own(Slab),
+    Shared(Slab),
 }
 
 /// Calls `write` with the current thread's row.

@@ -1,7 +1,7 @@
 //! Runs of neighbouring columns: taken when a series is made, given back with its last handle.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use super::row::{self, plus, plus_float};
 use super::slab::{COLUMNS, PAGE, Pool};
@@ -15,17 +15,13 @@ pub(crate) struct Run {
     len: u32,
 }
 
-/// A run of one column, by a handle that knows where it is without asking the run.
-#[derive(Debug, Clone)]
-pub(super) struct Column {
-    column: u32,
-    /// Gives the column back with the last clone.
-    run: Arc<Run>,
-}
+/// A run of one column.
+#[derive(Debug)]
+pub(super) struct Column(u32);
 
 /// There are no columns left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooManyColumns;
+pub struct TooManyColumns;
 
 #[derive(Debug)]
 struct Columns {
@@ -46,8 +42,7 @@ impl Run {
     /// Takes `len` columns; at least one, and no more than a page holds.
     pub(crate) fn take(len: usize) -> Result<Self, TooManyColumns> {
         let len = u32::try_from(len.clamp(1, PAGE)).map_err(|_| TooManyColumns)?;
-        let start = TAKEN.lock().unwrap_or_else(PoisonError::into_inner).take(len)?;
-        Ok(Self { start, len })
+        Ok(Self { start: take(len)?, len })
     }
 
     /// Columns for values that nobody will read, since recording cannot fail.
@@ -104,54 +99,60 @@ impl Run {
 
 impl Column {
     pub(super) fn take() -> Result<Self, TooManyColumns> {
-        Run::take(1).map(Self::of)
+        take(1).map(Self)
     }
 
     pub(super) fn lost() -> Self {
-        Self::of(Run::lost(1))
+        Self(0)
     }
 
     #[inline]
     pub(super) fn add(&self, n: u64) {
-        row::with(|row| row.change(self.column, plus(n)));
+        row::with(|row| row.change(self.0, plus(n)));
     }
 
     #[inline]
     pub(super) fn add_float(&self, by: f64) {
-        row::with(|row| row.change(self.column, plus_float(by)));
+        row::with(|row| row.change(self.0, plus_float(by)));
     }
 
     pub(super) fn sum(&self) -> u64 {
-        sum(self.column)
+        sum(self.0)
     }
 
     pub(super) fn sum_float(&self) -> f64 {
-        sum_float(self.column)
-    }
-
-    pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.run, &other.run)
-    }
-
-    fn of(run: Run) -> Self {
-        Self { column: run.start, run: Arc::new(run) }
+        sum_float(self.0)
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
-        if self.start < LOST {
-            return;
-        }
-        // No handle is left, so nobody writes these cells: whoever did so last dropped a handle
-        // before this, and whoever will gets one after it.
-        for slab in Pool::global().iter() {
-            for column in self.start..self.start + self.len {
-                slab.clear(column);
-            }
-        }
-        TAKEN.lock().unwrap_or_else(PoisonError::into_inner).give_back(self.start, self.len);
+        give_back(self.start, self.len);
     }
+}
+
+impl Drop for Column {
+    fn drop(&mut self) {
+        give_back(self.0, 1);
+    }
+}
+
+fn take(len: u32) -> Result<u32, TooManyColumns> {
+    TAKEN.lock().unwrap_or_else(PoisonError::into_inner).take(len)
+}
+
+fn give_back(start: u32, len: u32) {
+    if start < LOST {
+        return;
+    }
+    // No handle is left, so nobody writes these cells: whoever did so last dropped a handle
+    // before this, and whoever will gets one after it.
+    for slab in Pool::global().iter() {
+        for column in start..start + len {
+            slab.clear(column);
+        }
+    }
+    TAKEN.lock().unwrap_or_else(PoisonError::into_inner).give_back(start, len);
 }
 
 impl Columns {

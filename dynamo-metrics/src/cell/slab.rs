@@ -32,59 +32,59 @@ const MOST_OWNED: usize = 64;
 
 type Page = Box<[AtomicU64; PAGE]>;
 
-/// One row of cells.
-pub(super) struct Slab {
-    pages: Box<[OnceLock<Page>]>,
-}
+/// One row of cells. It lives as long as the process: the number of slabs is capped, and cells must
+/// outlive the threads that write them.
+#[derive(Clone, Copy)]
+pub(super) struct Slab(&'static [OnceLock<Page>; PAGES]);
 
 /// All slabs: the shared one, and those that are owned or wait for an owner.
 pub(super) struct Pool {
-    shared: &'static Slab,
+    shared: Slab,
     /// Filled from the front, as threads ask for slabs.
-    owned: Box<[OnceLock<&'static Slab>]>,
+    owned: Box<[OnceLock<Slab>]>,
     free: Mutex<Free>,
 }
 
 struct Free {
-    waiting: Vec<&'static Slab>,
+    waiting: Vec<Slab>,
     made: usize,
 }
 
 impl Slab {
-    /// A slab that lives as long as the process: their number is capped, and cells must outlive
-    /// the threads that write them.
-    fn new() -> &'static Self {
+    fn new() -> Self {
         // Made on the heap: a thread's stack may be small.
-        let pages = (0..PAGES).map(|_| OnceLock::new()).collect();
-        Box::leak(Box::new(Self { pages }))
+        let pages: Vec<_> = (0..PAGES).map(|_| OnceLock::new()).collect();
+        let pages: &'static [OnceLock<Page>] = pages.leak();
+        let Ok(pages) = pages.try_into() else { unreachable!("{PAGES} pages were made") };
+        Self(pages)
     }
 
     /// The cell of `column`, in a page that is made if it is new.
     #[inline]
-    fn cell(&self, column: u32) -> &AtomicU64 {
+    fn cell(self, column: u32) -> &'static AtomicU64 {
         let (page, cell) = place(column);
-        let page = self.pages[page].get_or_init(new_page);
+        let page = self.0[page].get_or_init(new_page);
         &page[cell]
     }
 
     /// The value in `column`; zero if the page was never touched.
     #[inline]
-    pub(super) fn read(&self, column: u32) -> u64 {
+    pub(super) fn read(self, column: u32) -> u64 {
         let (page, cell) = place(column);
-        self.pages[page].get().map_or(0, |page| page[cell].load(Ordering::Relaxed))
+        self.0[page].get().map_or(0, |page| page[cell].load(Ordering::Relaxed))
     }
 
     /// Changes two cells of a run, whose columns lie in one page, of a slab that the calling thread
     /// owns.
     #[inline]
     pub(super) fn change_two(
-        &self,
+        self,
         run: u32,
         (first, by): (u32, impl FnOnce(u64) -> u64),
         (second, by_too): (u32, impl FnOnce(u64) -> u64),
     ) {
         let (page, start) = place(run);
-        let page = self.pages[page].get_or_init(new_page);
+        let page = self.0[page].get_or_init(new_page);
         let cell = &page[(start + first as usize) % PAGE];
         cell.store(by(cell.load(Ordering::Relaxed)), Ordering::Relaxed);
         let cell = &page[(start + second as usize) % PAGE];
@@ -92,9 +92,9 @@ impl Slab {
     }
 
     /// Adds neighbouring columns, which lie in one page, to `sums`.
-    pub(super) fn add_run(&self, first: u32, sums: &mut [u64]) {
+    pub(super) fn add_run(self, first: u32, sums: &mut [u64]) {
         let (page, cell) = place(first);
-        if let Some(page) = self.pages[page].get() {
+        if let Some(page) = self.0[page].get() {
             for (sum, cell) in sums.iter_mut().zip(&page[cell..]) {
                 *sum = sum.wrapping_add(cell.load(Ordering::Relaxed));
             }
@@ -103,14 +103,14 @@ impl Slab {
 
     /// Changes a cell of a slab that the calling thread owns.
     #[inline]
-    pub(super) fn change(&self, column: u32, by: impl FnOnce(u64) -> u64) {
+    pub(super) fn change(self, column: u32, by: impl FnOnce(u64) -> u64) {
         let cell = self.cell(column);
         cell.store(by(cell.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
 
     /// Changes a cell of the slab that threads share.
     #[cold]
-    pub(super) fn change_shared(&self, column: u32, by: impl Fn(u64) -> u64) {
+    pub(super) fn change_shared(self, column: u32, by: impl Fn(u64) -> u64) {
         let cell = self.cell(column);
         let mut seen = cell.load(Ordering::Relaxed);
         loop {
@@ -123,9 +123,9 @@ impl Slab {
     }
 
     /// Sets a cell to zero that nobody can write any more.
-    pub(super) fn clear(&self, column: u32) {
+    pub(super) fn clear(self, column: u32) {
         let (page, cell) = place(column);
-        if let Some(page) = self.pages[page].get() {
+        if let Some(page) = self.0[page].get() {
             page[cell].store(0, Ordering::Relaxed);
         }
     }
@@ -148,28 +148,28 @@ impl Pool {
     }
 
     /// A slab for the calling thread alone; `None` if all are taken.
-    pub(super) fn take(&self) -> Option<&'static Slab> {
+    pub(super) fn take(&self) -> Option<Slab> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slab) = free.waiting.pop() {
             return Some(slab);
         }
         let place = self.owned.get(free.made)?;
         free.made += 1;
-        Some(place.get_or_init(Slab::new))
+        Some(*place.get_or_init(Slab::new))
     }
 
     /// The slab, with its values, is for the next thread.
-    pub(super) fn give_back(&self, slab: &'static Slab) {
+    pub(super) fn give_back(&self, slab: Slab) {
         self.free.lock().unwrap_or_else(PoisonError::into_inner).waiting.push(slab);
     }
 
     /// The slab for threads that have none of their own.
-    pub(super) fn shared(&self) -> &'static Slab {
+    pub(super) fn shared(&self) -> Slab {
         self.shared
     }
 
     /// Every slab.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &'static Slab> + '_ {
+    pub(super) fn iter(&self) -> impl Iterator<Item = Slab> + '_ {
         let made = self.owned.iter().map_while(|place| place.get().copied());
         std::iter::once(self.shared).chain(made)
     }

@@ -1,19 +1,19 @@
 //! Numbers as Go writes them, so that a bucket from here and one from a Go process aggregate.
 
 /// Appends `value` as Go's shortest `%g` does: `0.005`, `100000`, `1e+06`, `NaN`, `+Inf`.
-pub(super) fn push_f64(out: &mut String, value: f64) {
+pub(super) fn push_f64(out: &mut Vec<u8>, value: f64) {
     if value.is_nan() {
-        return out.push_str("NaN");
+        return out.extend_from_slice(b"NaN");
     }
     if value.is_infinite() {
-        return out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
+        return out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
     }
     if value.is_sign_negative() {
-        out.push('-');
+        out.push(b'-');
     }
     let value = value.abs();
     if value == 0.0 {
-        return out.push('0');
+        return out.push(b'0');
     }
     let mut shortest = zmij::Buffer::new();
     let digits = Digits::read(shortest.format_finite(value));
@@ -22,20 +22,20 @@ pub(super) fn push_f64(out: &mut String, value: f64) {
 
 /// Appends `value` as OpenMetrics wants bounds: the same, with `.0` where it would read as a whole
 /// number.
-pub(super) fn push_canonical(out: &mut String, value: f64) {
+pub(super) fn push_canonical(out: &mut Vec<u8>, value: f64) {
     let start = out.len();
     push_f64(out, value);
-    if out[start..].bytes().all(|b| b.is_ascii_digit() || b == b'-') {
-        out.push_str(".0");
+    if out[start..].iter().all(|b| b.is_ascii_digit() || *b == b'-') {
+        out.extend_from_slice(b".0");
     }
 }
 
-pub(super) fn push_u64(out: &mut String, value: u64) {
-    out.push_str(itoa::Buffer::new().format(value));
+pub(super) fn push_u64(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-pub(super) fn push_i64(out: &mut String, value: i64) {
-    out.push_str(itoa::Buffer::new().format(value));
+pub(super) fn push_i64(out: &mut Vec<u8>, value: i64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// A positive number as significant digits and the place of its decimal point.
@@ -76,35 +76,33 @@ impl Digits {
         read
     }
 
-    fn push(&self, out: &mut String) {
+    fn push(&self, out: &mut Vec<u8>) {
         let digits = &self.significant[..self.len];
-        let text =
-            |bytes: &[u8], out: &mut String| out.extend(bytes.iter().map(|&b| char::from(b)));
         let exponent = self.point - 1;
         if !(-4..6).contains(&exponent) {
             // Go asks for an exponent here, with at least two digits.
-            text(&digits[..1], out);
+            out.extend_from_slice(&digits[..1]);
             if self.len > 1 {
-                out.push('.');
-                text(&digits[1..], out);
+                out.push(b'.');
+                out.extend_from_slice(&digits[1..]);
             }
-            out.push_str(if exponent < 0 { "e-" } else { "e+" });
+            out.extend_from_slice(if exponent < 0 { b"e-" } else { b"e+" });
             if exponent.abs() < 10 {
-                out.push('0');
+                out.push(b'0');
             }
             return push_u64(out, u64::from(exponent.unsigned_abs()));
         }
         let whole = usize::try_from(self.point).unwrap_or(0);
         if let Some((before, after)) = digits.split_at_checked(whole) {
-            text(if before.is_empty() { b"0" } else { before }, out);
+            out.extend_from_slice(if before.is_empty() { b"0" } else { before });
             if !after.is_empty() {
-                out.push('.');
-                (self.point..0).for_each(|_| out.push('0'));
-                text(after, out);
+                out.push(b'.');
+                (self.point..0).for_each(|_| out.push(b'0'));
+                out.extend_from_slice(after);
             }
         } else {
-            text(digits, out);
-            (self.len..whole).for_each(|_| out.push('0'));
+            out.extend_from_slice(digits);
+            (self.len..whole).for_each(|_| out.push(b'0'));
         }
     }
 }
@@ -116,9 +114,9 @@ mod tests {
     use super::*;
 
     fn go(value: f64) -> String {
-        let mut out = String::new();
+        let mut out = Vec::new();
         push_f64(&mut out, value);
-        out
+        String::from_utf8(out).unwrap()
     }
 
     #[test]
@@ -155,9 +153,9 @@ mod tests {
         for (value, text) in
             [(0.0, "0.0"), (1.0, "1.0"), (0.001, "0.001"), (1e6, "1e+06"), (1e5, "100000.0")]
         {
-            let mut out = String::from("12");
+            let mut out = b"12".to_vec();
             push_canonical(&mut out, value);
-            assert_eq!(&out[2..], text);
+            assert_eq!(&out[2..], text.as_bytes());
         }
     }
 

@@ -1,7 +1,8 @@
 //! The two text formats: Prometheus 0.0.4 and OpenMetrics 1.0.
 
 use super::number::{push_canonical, push_f64, push_i64, push_u64};
-use crate::metric::visit::{Family, Number, Series, Value, Visitor};
+use crate::label::Piece;
+use crate::metric::visit::{Family, Labels, Number, Series, Value, Visitor};
 use crate::metric::{HistogramSnapshot, MetricKind};
 
 /// Room for what follows a bucket line's head: a bound and a count, both at their longest.
@@ -31,14 +32,16 @@ pub enum Format {
 #[derive(Debug)]
 pub struct TextEncoder {
     format: Format,
-    page: String,
-    /// What starts each line of the family at hand.
+    page: Vec<u8>,
+    /// The name of the family at hand.
     name: String,
+    /// What starts each line of the family at hand that has labels.
+    start: String,
     /// What starts each bucket line of the series at hand.
-    head: String,
+    head: Vec<u8>,
     /// The bounds of the last histogram, and how its bucket lines end: neighbours mostly share them.
     bounds: Vec<f64>,
-    tails: Vec<String>,
+    tails: Vec<Piece>,
 }
 
 impl Format {
@@ -58,9 +61,10 @@ impl TextEncoder {
     pub fn new(format: Format) -> Self {
         Self {
             format,
-            page: String::new(),
+            page: Vec::new(),
             name: String::new(),
-            head: String::new(),
+            start: String::new(),
+            head: Vec::new(),
             bounds: Vec::new(),
             tails: Vec::new(),
         }
@@ -70,7 +74,8 @@ impl TextEncoder {
     #[must_use]
     pub fn finish(mut self) -> String {
         self.end();
-        self.page
+        // All that is written is text, or ends where text does.
+        String::from_utf8(self.page).unwrap_or_default()
     }
 
     /// How much of the page was written and not taken yet, in bytes.
@@ -81,46 +86,51 @@ impl TextEncoder {
 
     /// Takes what was written so far.
     #[cfg(feature = "exporter")]
-    pub(crate) fn take(&mut self) -> String {
+    pub(crate) fn take(&mut self) -> Vec<u8> {
         // With room for as much again, so that the next piece is not moved as it grows.
         let room = self.page.capacity();
-        std::mem::replace(&mut self.page, String::with_capacity(room))
+        std::mem::replace(&mut self.page, Vec::with_capacity(room))
     }
 
     /// Writes what ends a page.
     pub(crate) fn end(&mut self) {
         if self.format == Format::OpenMetrics {
-            self.page.push_str("# EOF\n");
+            self.page.extend_from_slice(b"# EOF\n");
         }
     }
 
     fn describe(&mut self, keyword: &str, name: &str, text: &str) {
         for piece in ["# ", keyword, " ", name, " "] {
-            self.page.push_str(piece);
+            self.page.extend_from_slice(piece.as_bytes());
         }
-        for c in text.chars() {
+        for c in text.bytes() {
             match c {
-                '\\' => self.page.push_str("\\\\"),
-                '\n' => self.page.push_str("\\n"),
+                b'\\' => self.page.extend_from_slice(b"\\\\"),
+                b'\n' => self.page.extend_from_slice(b"\\n"),
                 // Only OpenMetrics escapes quotes here; the older format rejects it.
-                '"' if self.format == Format::OpenMetrics => self.page.push_str("\\\""),
+                b'"' if self.format == Format::OpenMetrics => {
+                    self.page.extend_from_slice(b"\\\"");
+                }
                 c => self.page.push(c),
             }
         }
-        self.page.push('\n');
+        self.page.push(b'\n');
     }
 
-    fn sample(&mut self, suffix: &str, labels: &str, number: Number) {
-        self.page.push_str(&self.name);
-        self.page.push_str(suffix);
-        if labels.is_empty() {
-            self.page.push(' ');
+    fn sample(&mut self, suffix: &str, labels: Labels<'_>, number: Number) {
+        if suffix.is_empty() && !labels.is_empty() {
+            self.page.extend_from_slice(self.start.as_bytes());
         } else {
-            self.page.push('{');
-            self.page.push_str(labels);
-            self.page.push_str("} ");
+            self.page.extend_from_slice(self.name.as_bytes());
+            self.page.extend_from_slice(suffix.as_bytes());
+            self.page.extend_from_slice(if labels.is_empty() { b" " } else { b"{" });
+        }
+        if !labels.is_empty() {
+            labels.write_to(&mut self.page);
+            self.page.extend_from_slice(b"} ");
         }
         self.number(number);
+        self.page.push(b'\n');
     }
 
     fn number(&mut self, number: Number) {
@@ -129,25 +139,27 @@ impl TextEncoder {
             Number::Signed(value) => push_i64(&mut self.page, value),
             Number::Float(value) => push_f64(&mut self.page, value),
         }
-        self.page.push('\n');
     }
 
-    fn histogram(&mut self, labels: &str, histogram: &HistogramSnapshot) {
+    fn histogram(&mut self, series: &Series<'_>, histogram: &HistogramSnapshot) {
+        let labels = series.labels;
         self.render_bounds(histogram.bounds());
         // What starts every bucket line, put together once; each line is then three copies.
         self.head.clear();
-        let comma = if labels.is_empty() { "" } else { "," };
-        for piece in [&self.name, "_bucket{", labels, comma] {
-            self.head.push_str(piece);
+        self.head.extend_from_slice(self.name.as_bytes());
+        self.head.extend_from_slice(b"_bucket{");
+        if !labels.is_empty() {
+            labels.write_to(&mut self.head);
+            self.head.push(b',');
         }
         self.page.reserve(self.tails.len() * (self.head.len() + LONGEST_TAIL));
         let mut below = 0;
         for (tail, count) in self.tails.iter().zip(histogram.counts()) {
             below += count;
-            self.page.push_str(&self.head);
-            self.page.push_str(tail);
+            self.page.extend_from_slice(&self.head);
+            tail.write_to(&mut self.page);
             push_u64(&mut self.page, below);
-            self.page.push('\n');
+            self.page.push(b'\n');
         }
         self.sample("_sum", labels, histogram.sum().into());
         self.sample("_count", labels, below.into());
@@ -165,10 +177,10 @@ impl TextEncoder {
             Format::OpenMetrics => push_canonical,
         };
         let render = |bound: f64| {
-            let mut tail = String::from("le=\"");
+            let mut tail = b"le=\"".to_vec();
             push(&mut tail, bound);
-            tail.push_str("\"} ");
-            tail
+            tail.extend_from_slice(b"\"} ");
+            Piece::new(&tail)
         };
         self.tails = bounds.iter().copied().chain([f64::INFINITY]).map(render).collect();
     }
@@ -177,6 +189,9 @@ impl TextEncoder {
 impl Visitor for TextEncoder {
     fn family(&mut self, family: &Family<'_>) {
         family.name.clone_into(&mut self.name);
+        self.start.clear();
+        self.start.push_str(family.name);
+        self.start.push('{');
         if self.format == Format::Text {
             if !family.help.is_empty() {
                 self.describe("HELP", family.name, family.help);
@@ -204,7 +219,7 @@ impl Visitor for TextEncoder {
             Value::Counter(number) | Value::Gauge(number) => {
                 self.sample("", series.labels, number);
             }
-            Value::Histogram(histogram) => self.histogram(series.labels, histogram),
+            Value::Histogram(histogram) => self.histogram(series, histogram),
         }
     }
 }

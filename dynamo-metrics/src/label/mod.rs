@@ -1,12 +1,14 @@
 //! Labels: names with values, typed or not, and their text.
 
+mod copy;
 mod template;
 mod text;
 
 pub use dynamo_metrics_macros::{LabelSet, LabelValue};
 
+pub(crate) use copy::Piece;
 pub(crate) use template::Template;
-pub(crate) use text::Labels;
+pub(crate) use text::{Labels, presentable, shorten};
 
 /// A value that a label may take, out of a set that the program bounds.
 ///
@@ -33,8 +35,17 @@ pub(crate) use text::Labels;
             as long as the process"
 )]
 pub trait LabelValue {
+    /// How many values there are, if that is known and they have an [`index`](Self::index)
+    /// (default: not known). A family whose labels all have one finds a series in an array.
+    const COUNT: Option<usize> = None;
+
     /// The value as it is exposed.
     fn as_label(&self) -> &str;
+
+    /// Which of the [`COUNT`](Self::COUNT) values this is, from 0; each has its own.
+    fn index(&self) -> usize {
+        0
+    }
 }
 
 /// A set of labels with names that are known when the program is built.
@@ -59,17 +70,41 @@ pub trait LabelSet {
     /// The labels' names.
     const NAMES: &'static [&'static str];
 
+    /// How many sets there are, if that is known and they have an [`index`](Self::index) (default:
+    /// not known).
+    const COUNT: Option<usize> = None;
+
+    /// Which of the [`COUNT`](Self::COUNT) sets this is, from 0; each has its own.
+    fn index(&self) -> usize {
+        0
+    }
+
     /// Calls `visit` with the values, in the order of [`NAMES`](Self::NAMES).
     fn values<R>(&self, visit: impl FnOnce(&[&str]) -> R) -> R;
 }
 
 impl LabelValue for bool {
+    const COUNT: Option<usize> = Some(2);
+
+    fn index(&self) -> usize {
+        usize::from(*self)
+    }
+
     fn as_label(&self) -> &str {
         if *self { "true" } else { "false" }
     }
 }
 
 impl<V: LabelValue> LabelValue for Option<V> {
+    const COUNT: Option<usize> = match V::COUNT {
+        Some(count) => Some(count + 1),
+        None => None,
+    };
+
+    fn index(&self) -> usize {
+        self.as_ref().map_or(0, |value| value.index() + 1)
+    }
+
     /// The value, or `none`.
     fn as_label(&self) -> &str {
         self.as_ref().map_or("none", V::as_label)
@@ -77,7 +112,39 @@ impl<V: LabelValue> LabelValue for Option<V> {
 }
 
 impl<V: LabelValue + ?Sized> LabelValue for &V {
+    const COUNT: Option<usize> = V::COUNT;
+
+    fn index(&self) -> usize {
+        (**self).index()
+    }
+
     fn as_label(&self) -> &str {
         (**self).as_label()
     }
+}
+
+/// Most sets that a family keeps an array for.
+const MOST_COMBINATIONS: usize = 4096;
+
+/// How many sets there are of labels with so many values each, if that is known and not too many.
+#[doc(hidden)]
+#[must_use]
+pub const fn combinations(counts: &[Option<usize>]) -> Option<usize> {
+    let (mut all, mut i) = (1_usize, 0);
+    while i < counts.len() {
+        let Some(count) = counts[i] else { return None };
+        all = all.saturating_mul(count);
+        i += 1;
+    }
+    if all <= MOST_COMBINATIONS { Some(all) } else { None }
+}
+
+/// Which of all sets one is, from the number of values and the index of each label.
+#[doc(hidden)]
+#[inline]
+#[must_use]
+pub fn combine(labels: &[(Option<usize>, usize)]) -> usize {
+    labels.iter().fold(0, |at, (count, index)| {
+        at.wrapping_mul(count.unwrap_or_default()).wrapping_add(*index)
+    })
 }

@@ -1,122 +1,134 @@
-//! Templates: how the label text of a group's series is made, and recognised without being made.
+//! Templates: what the labels of a group's series have in common.
 
-use super::Labels;
-use super::text::escape;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::OnceLock;
 
-/// The label text of series that share some labels, and differ in the values of the others.
+use foldhash::fast::RandomState;
+
+use super::copy::Piece;
+use super::text::push_pair;
+
+/// The labels of series that share some, and differ in the values of the others.
+///
+/// Everything is in the order of names, which is the order of the text.
 #[derive(Debug)]
 pub(crate) struct Template {
-    /// Text up to a value, and which of the values it is.
-    pieces: Box<[(Box<str>, usize)]>,
-    /// Text after the last value.
-    tail: Box<str>,
-    fixed: Box<[(Box<str>, Box<str>)]>,
-    names: Box<[Box<str>]>,
+    names: Box<[Name]>,
+    /// Text before each value that varies.
+    before: Box<[Piece]>,
+    /// Text after the last of them, or all of it.
+    tail: Piece,
+    /// For each value that varies, in the order of names, where among the given ones it is.
+    order: Box<[usize]>,
+    /// What the labels that do not vary add to the hash.
+    fixed_hash: u64,
+    state: RandomState,
+}
+
+#[derive(Debug)]
+pub(super) struct Name {
+    pub(super) text: Box<str>,
+    /// The value, if it does not vary.
+    pub(super) value: Option<Box<str>>,
+    hash: u64,
 }
 
 impl Template {
     /// Labels of these names and values, and labels of these names, all of them different.
-    pub(crate) fn new(fixed: Box<[(Box<str>, Box<str>)]>, names: Box<[Box<str>]>) -> Self {
-        let mut order: Vec<(&str, Result<&str, usize>)> = fixed
-            .iter()
-            .map(|(name, value)| (&**name, Ok(&**value)))
-            .chain(names.iter().enumerate().map(|(i, name)| (&**name, Err(i))))
+    pub(crate) fn new(fixed: &[(&str, &str)], varying: &[&str]) -> Self {
+        let state = seed();
+        let mut order: Vec<usize> = (0..varying.len()).collect();
+        order.sort_unstable_by_key(|&which| varying[which]);
+        let fixed = fixed.iter().map(|&(name, value)| (name, Some(value)));
+        let mut names: Vec<Name> = fixed
+            .chain(varying.iter().map(|&name| (name, None)))
+            .map(|(name, value)| Name {
+                text: name.into(),
+                value: value.map(Into::into),
+                hash: state.hash_one(name),
+            })
             .collect();
-        order.sort_unstable_by_key(|(name, _)| *name);
-        let (mut pieces, mut text) = (Vec::new(), String::new());
-        for (i, (name, value)) in order.into_iter().enumerate() {
+        names.sort_unstable_by(|a, b| a.text.cmp(&b.text));
+
+        let (mut before, mut text, mut fixed_hash) = (Vec::new(), String::new(), 0_u64);
+        for (i, name) in names.iter().enumerate() {
             if i > 0 {
                 text.push(',');
             }
-            match value {
-                Ok(value) => text.push_str(Labels::render(&mut [(name, value)]).as_str()),
-                Err(which) => {
-                    text.push_str(name);
-                    text.push_str("=\"");
-                    pieces.push((std::mem::take(&mut text).into(), which));
-                    text.push('"');
-                }
+            if let Some(value) = &name.value {
+                push_pair(&mut text, &name.text, value);
+                fixed_hash = fixed_hash.wrapping_add(pair(&state, name.hash, value));
+            } else {
+                text.push_str(&name.text);
+                text.push_str("=\"");
+                before.push(Piece::new(std::mem::take(&mut text).as_bytes()));
+                text.push('"');
             }
         }
-        Self { pieces: pieces.into(), tail: text.into(), fixed, names }
-    }
-
-    /// The labels of a series with these values; there are as many as names.
-    pub(crate) fn render(&self, values: &[&str]) -> Labels {
-        let fixed = self.fixed.iter().map(|(name, value)| (&**name, &**value));
-        let given = self.names.iter().map(|name| &**name).zip(values.iter().copied());
-        Labels::render(&mut fixed.chain(given).collect::<Vec<_>>())
-    }
-
-    /// Whether `labels`, which were rendered from this template, are those of `values`.
-    pub(crate) fn is(&self, labels: &Labels, values: &[&str]) -> bool {
-        let mut rest = labels.as_str();
-        for (before, which) in &self.pieces {
-            let value = values.get(*which).copied().unwrap_or_default();
-            let after = rest.strip_prefix(&**before).and_then(|rest| {
-                // Without escapes in the text, a value in it stands as it is; one that holds a
-                // quote would take more quotes than the text has, and so does not fit.
-                if labels.has_escapes() {
-                    strip_escaped(rest, value)
-                } else {
-                    rest.strip_prefix(value)
-                }
-            });
-            match after {
-                Some(after) => rest = after,
-                None => return false,
-            }
+        Self {
+            names: names.into(),
+            before: before.into(),
+            tail: Piece::new(text.as_bytes()),
+            order: order.into(),
+            fixed_hash,
+            state,
         }
-        rest == &*self.tail
+    }
+
+    /// The template of metrics without labels.
+    pub(crate) fn empty() -> Self {
+        Self::new(&[], &[])
+    }
+
+    /// The hash of a series with these values, which nobody outside the process can foresee.
+    ///
+    /// It is that of the set of labels, whatever template they come from; an empty value is none.
+    #[inline]
+    pub(crate) fn hash(&self, values: &[&str]) -> u64 {
+        let mut sum = self.fixed_hash;
+        let varying = self.names.iter().filter(|name| name.value.is_none());
+        for (name, &which) in varying.zip(&self.order) {
+            let value = values.get(which).copied().unwrap_or_default();
+            // A sum, so that it does not matter which labels are fixed and which vary.
+            sum = sum.wrapping_add(pair(&self.state, name.hash, value));
+        }
+        sum
+    }
+
+    /// How many values vary.
+    pub(crate) fn varying(&self) -> usize {
+        self.order.len()
+    }
+
+    pub(super) fn names(&self) -> &[Name] {
+        &self.names
+    }
+
+    /// The given values, in the order of names.
+    #[inline]
+    pub(super) fn sorted<'a>(&self, given: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
+        self.order.iter().map(|&which| given.get(which).copied().unwrap_or_default())
+    }
+
+    /// Text before each value that varies, and after the last.
+    pub(super) fn text(&self) -> (&[Piece], &Piece) {
+        (&self.before, &self.tail)
     }
 }
 
-/// `text` after `value` as it is escaped there.
-fn strip_escaped<'a>(mut text: &'a str, value: &str) -> Option<&'a str> {
-    for c in value.chars() {
-        text = match escape(c) {
-            Some(escaped) => text.strip_prefix(escaped),
-            None => text.strip_prefix(c),
-        }?;
+#[inline]
+fn pair(state: &RandomState, name: u64, value: &str) -> u64 {
+    if value.is_empty() {
+        return 0;
     }
-    Some(text)
+    let mut hasher = state.build_hasher();
+    hasher.write_u64(name);
+    hasher.write(value.as_bytes());
+    hasher.finish()
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn template() -> Template {
-        let fixed = [("m".into(), "x\"y".into()), ("z".into(), "".into())];
-        Template::new(Box::new(fixed), Box::new(["b".into(), "n".into(), "a".into()]))
-    }
-
-    #[test]
-    fn labels_are_rendered_in_the_order_of_names() {
-        let labels = template().render(&["1", "2", "3"]);
-        assert_eq!(labels.as_str(), r#"a="3",b="1",m="x\"y",n="2",z="""#);
-        let none = Template::new(Box::new([]), Box::new([]));
-        assert_eq!(none.render(&[]).as_str(), "");
-        assert!(none.is(&none.render(&[]), &[]));
-    }
-
-    proptest! {
-        #[test]
-        fn labels_are_those_of_their_values_and_of_no_others(
-            ours in prop::array::uniform3("[ab\\\\\"\n,=\0é]{0,4}"),
-            theirs in prop::array::uniform3("[ab\\\\\"\n,=\0é]{0,4}"),
-        ) {
-            let plain = Template::new(Box::new([]), Box::new(["x".into(), "y".into(), "z".into()]));
-            for template in [template(), plain] {
-                let ours: Vec<&str> = ours.iter().map(String::as_str).collect();
-                let theirs: Vec<&str> = theirs.iter().map(String::as_str).collect();
-                let labels = template.render(&ours);
-                prop_assert!(template.is(&labels, &ours));
-                let same = template.render(&theirs).as_str() == labels.as_str();
-                prop_assert_eq!(template.is(&labels, &theirs), same);
-            }
-        }
-    }
+/// One for the process, so that equal labels have one hash whoever made the template.
+fn seed() -> RandomState {
+    static SEED: OnceLock<RandomState> = OnceLock::new();
+    SEED.get_or_init(RandomState::default).clone()
 }

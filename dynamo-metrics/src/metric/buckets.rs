@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::finder::Finder;
-
-/// Most bounds that a histogram may have.
-const MOST: usize = 256;
+use super::layout::Layout;
+use super::native::NativeBuckets;
 
 /// Nanoseconds in a second.
 pub(super) const NANOSECONDS: f64 = 1e9;
+
+/// Most bounds that a histogram may have.
+const MOST: usize = 256;
 
 /// The upper bounds of a histogram's buckets, without the last one, which is always `+Inf`.
 ///
@@ -29,10 +30,10 @@ pub struct Buckets(Arc<Bounds>);
 #[derive(Debug)]
 struct Bounds {
     upper: Box<[f64]>,
-    /// Finds the bucket of a sample.
-    plain: Finder,
-    /// The same for samples in nanoseconds, if the bounds are seconds.
-    nanoseconds: OnceLock<Finder>,
+    native: Option<NativeBuckets>,
+    /// Where samples are counted, and where those are that come in nanoseconds.
+    plain: OnceLock<Layout>,
+    nanoseconds: OnceLock<Layout>,
 }
 
 /// Why bounds cannot be used.
@@ -42,16 +43,19 @@ pub enum BucketsError {
     /// There is no bound at all.
     #[error("no bucket bound")]
     Empty,
-    /// There are more than 256 bounds.
-    #[error("{0} bucket bounds, more than 256")]
+    /// There are more than 256 bounds, or more than 640 native buckets.
+    #[error("{0} bucket bounds, more than a histogram may have")]
     TooMany(usize),
+    /// There is no such schema of native buckets.
+    #[error("no schema {0} of native buckets, which are from 0 to 8")]
+    Schema(u8),
     /// A bound is infinite or not a number. (`+Inf` is always there, and is not given.)
     #[error("bucket bound {0} is not finite")]
     NotFinite(f64),
     /// A bound is below zero, where a histogram has no samples.
     #[error("bucket bound {0} is negative")]
     Negative(f64),
-    /// No scale leads from the first to the second: zero, negative, or in the wrong order.
+    /// No scale leads from the first to the second: zero, subnormal, negative, or in the wrong order.
     #[error("no logarithmic scale leads from {min} to {max}")]
     Scale {
         /// Where the scale would start.
@@ -92,7 +96,7 @@ impl Buckets {
         if let Some(pair) = bounds.windows(2).find(|pair| pair[0] >= pair[1]) {
             return Err(BucketsError::Order { before: pair[0], after: pair[1] });
         }
-        Ok(Self::checked(bounds))
+        Ok(Self::checked(bounds, None))
     }
 
     /// Bounds as Dynamo computes them: 0, then `count - 1` steps of equal ratio up to `max`, each
@@ -143,23 +147,28 @@ impl Buckets {
         self.0.upper.iter().copied()
     }
 
-    /// Finds where a sample falls: the index of the first bound that is not below it, or the number
-    /// of bounds for the bucket up to `+Inf`.
-    pub(super) fn finder(&self) -> &Finder {
-        &self.0.plain
+    /// The same, with native buckets beside them.
+    #[must_use]
+    pub fn with_native(self, native: NativeBuckets) -> Self {
+        Self::checked(self.bounds().into(), Some(native))
     }
 
-    /// Finds where a sample in nanoseconds falls, if the bounds are seconds.
-    pub(super) fn finder_of_nanoseconds(&self) -> &Finder {
+    /// The native buckets, if there are any.
+    #[must_use]
+    pub fn native(&self) -> Option<&NativeBuckets> {
+        self.0.native.as_ref()
+    }
+
+    /// Where samples are counted.
+    pub(super) fn layout(&self) -> &Layout {
+        self.0.plain.get_or_init(|| Layout::new(self, |bound| bound))
+    }
+
+    /// Where samples in nanoseconds are counted, if the bounds are seconds.
+    pub(super) fn layout_of_nanoseconds(&self) -> &Layout {
         self.0.nanoseconds.get_or_init(|| {
             // Rounded, so that 300 ms lie in the bucket up to 0.3, which no `f64` is exactly.
-            let mut bounds: Vec<f64> =
-                self.iter().map(|bound| (bound * NANOSECONDS).round()).collect();
-            for i in 1..bounds.len() {
-                // Bounds that are less than a nanosecond apart keep their order and their number.
-                bounds[i] = bounds[i].max(bounds[i - 1].next_up());
-            }
-            Finder::new(&bounds)
+            Layout::new(self, |bound| (bound * NANOSECONDS).round())
         })
     }
 
@@ -168,22 +177,23 @@ impl Buckets {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    fn checked(upper: Box<[f64]>) -> Self {
-        let plain = Finder::new(&upper);
-        Self(Arc::new(Bounds { upper, plain, nanoseconds: OnceLock::new() }))
+    fn checked(upper: Box<[f64]>, native: Option<NativeBuckets>) -> Self {
+        let (plain, nanoseconds) = (OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Bounds { upper, native, plain, nanoseconds }))
     }
 }
 
 impl PartialEq for Buckets {
     fn eq(&self, other: &Self) -> bool {
-        self.is(other) || self.bounds() == other.bounds()
+        self.is(other) || (self.bounds() == other.bounds() && self.native() == other.native())
     }
 }
 
 impl Default for Buckets {
     /// Bounds for seconds, from a few milliseconds to ten: those of most Prometheus clients.
     fn default() -> Self {
-        Self::checked(Box::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]))
+        let upper = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        Self::checked(Box::new(upper), None)
     }
 }
 
@@ -206,8 +216,6 @@ fn two_figures(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -230,23 +238,5 @@ mod tests {
         }
         assert_eq!(Buckets::log(1.0, 2.0, 0), Err(BucketsError::Empty));
         assert_eq!(Buckets::log(1.0, 2.0, usize::MAX), Err(BucketsError::TooMany(usize::MAX)));
-    }
-
-    proptest! {
-        #[test]
-        fn a_sample_falls_between_its_bounds(
-            mut bounds in prop::collection::vec(0.0..1e9, 1..40),
-            sample in prop::num::f64::NORMAL | prop::num::f64::ZERO | prop::num::f64::SUBNORMAL,
-        ) {
-            bounds.sort_by(f64::total_cmp);
-            bounds.dedup();
-            let buckets = Buckets::new(bounds.clone()).unwrap();
-            let samples = bounds.iter().copied().chain([sample, f64::INFINITY]);
-            for value in samples.filter(|value| *value >= 0.0) {
-                let index = buckets.finder().find(value);
-                prop_assert!(bounds.get(index).is_none_or(|&upper| value <= upper));
-                prop_assert!(index == 0 || bounds[index - 1] < value);
-            }
-        }
     }
 }

@@ -1,6 +1,13 @@
 //! Counters: values that only go up, from zero at their creation.
 
-use crate::cell::{self, TooManyColumns};
+use std::sync::Arc;
+
+use super::exemplar::{Exemplar, ExemplarLabels};
+use super::sealed::Sealed;
+use super::series::Series;
+use super::visit::Value;
+use super::{HistogramSnapshot, MetricType, Plan};
+use crate::cell::{Count, FloatCount, TooManyColumns};
 
 /// A whole number that only goes up.
 ///
@@ -16,54 +23,63 @@ use crate::cell::{self, TooManyColumns};
 /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Counter(cell::Count);
+pub struct Counter(pub(super) Arc<Series<Count>>);
 
 /// A number that only goes up, in steps that need not be whole (seconds of work, say).
 ///
 /// Prefer [`Counter`] for what can be counted: it never loses precision.
 #[derive(Debug, Clone)]
-pub struct FloatCounter {
-    value: cell::FloatCount,
+pub struct FloatCounter(pub(super) Arc<Series<FloatCell>>);
+
+/// The value of a [`FloatCounter`].
+#[derive(Debug)]
+pub struct FloatCell {
+    value: FloatCount,
     invalid: Counter,
 }
 
 impl Default for Counter {
     /// A counter that no registry shows.
     fn default() -> Self {
-        Self::new().unwrap_or_else(|TooManyColumns| Self::lost())
+        Count::new().map_or_else(|TooManyColumns| Self::lost(), |count| Self(Series::alone(count)))
     }
 }
 
 impl Counter {
-    pub(super) fn new() -> Result<Self, TooManyColumns> {
-        cell::Count::new().map(Self)
-    }
-
-    pub(super) fn is(&self, other: &Self) -> bool {
-        self.0.is(&other.0)
-    }
-
-    /// A counter that nobody reads.
-    pub(super) fn lost() -> Self {
-        Self(cell::Count::lost())
-    }
-
     /// Adds one.
     #[inline]
     pub fn inc(&self) {
-        self.0.add(1);
+        self.inc_by(1);
     }
 
     /// Adds `n`. Past `u64::MAX` it wraps, which Prometheus reads as a reset.
     #[inline]
     pub fn inc_by(&self, n: u64) {
-        self.0.add(n);
+        self.0.value.add(n);
+        if let Some(exemplars) = &self.0.exemplars {
+            exemplars.offer(0, n as f64);
+        }
+    }
+
+    /// Adds `n`, and keeps it as the counter's exemplar, unless one came less than a second ago or
+    /// the counter was registered without [`exemplars`](crate::registry::MetricBuilder::exemplars).
+    pub fn inc_by_with_exemplar(&self, n: u64, labels: &ExemplarLabels) {
+        self.0.value.add(n);
+        if let Some(exemplars) = &self.0.exemplars {
+            exemplars.keep(0, n as f64, || labels.clone());
+        }
     }
 
     /// The count so far.
     #[must_use]
     pub fn get(&self) -> u64 {
-        self.0.get()
+        self.0.value.get()
+    }
+
+    /// The exemplar, if there is one.
+    #[must_use]
+    pub fn exemplar(&self) -> Option<Arc<Exemplar>> {
+        self.0.exemplars.as_ref()?.get(0)
     }
 }
 
@@ -71,30 +87,59 @@ impl FloatCounter {
     /// Adds `by`; what is negative, infinite or not a number is dropped and counted.
     #[inline]
     pub fn inc_by(&self, by: f64) {
+        let cell = &self.0.value;
         if by.is_finite() && by >= 0.0 {
-            self.value.add(by);
+            cell.value.add(by);
         } else {
-            self.invalid.inc();
+            cell.invalid.inc();
         }
     }
 
     /// The sum so far.
     #[must_use]
     pub fn get(&self) -> f64 {
-        self.value.get()
+        self.0.value.value.get()
+    }
+}
+
+impl Sealed for Counter {
+    const TYPE: MetricType = MetricType::Counter;
+
+    fn lost() -> Self {
+        Self(Series::alone(Count::lost()))
     }
 
-    pub(super) fn new(invalid: &Counter) -> Result<Self, TooManyColumns> {
-        Ok(Self { value: cell::FloatCount::new()?, invalid: invalid.clone() })
+    fn make(_: &Plan) -> Result<Count, TooManyColumns> {
+        Count::new()
     }
 
-    pub(super) fn is(&self, other: &Self) -> bool {
-        self.value.is(&other.value)
+    fn value<'a>(series: &Series<Count>, _: &'a mut HistogramSnapshot) -> Value<'a> {
+        Value::Counter(series.value.get().into())
     }
 
-    /// A counter that nobody reads.
-    pub(super) fn lost() -> Self {
-        Self { value: cell::FloatCount::lost(), invalid: Counter::lost() }
+    fn digest(series: &Series<Count>) -> u64 {
+        series.value.get()
+    }
+}
+
+impl Sealed for FloatCounter {
+    const TYPE: MetricType = MetricType::FloatCounter;
+
+    fn lost() -> Self {
+        let (value, invalid) = (FloatCount::lost(), Counter::lost());
+        Self(Series::alone(FloatCell { value, invalid }))
+    }
+
+    fn make(plan: &Plan) -> Result<FloatCell, TooManyColumns> {
+        Ok(FloatCell { value: FloatCount::new()?, invalid: plan.invalid.clone() })
+    }
+
+    fn value<'a>(series: &Series<FloatCell>, _: &'a mut HistogramSnapshot) -> Value<'a> {
+        Value::Counter(series.value.value.get().into())
+    }
+
+    fn digest(series: &Series<FloatCell>) -> u64 {
+        series.value.value.get().to_bits()
     }
 }
 
@@ -113,7 +158,8 @@ mod tests {
     #[test]
     fn a_float_counter_never_goes_down() {
         let invalid = Counter::default();
-        let counter = FloatCounter::new(&invalid).unwrap();
+        let plan = Plan { invalid: invalid.clone(), ..Plan::default() };
+        let counter = FloatCounter(Series::alone(FloatCounter::make(&plan).unwrap()));
         for step in [1.5, -1.0, f64::NAN, f64::INFINITY, 0.25] {
             counter.inc_by(step);
         }

@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
-use crate::cell::{self, TooManyColumns};
+use super::sealed::Sealed;
+use super::series::Series;
+use super::visit::Value;
+use super::{HistogramSnapshot, MetricType, Plan};
+use crate::cell::{Count, FloatLevel, Level, TooManyColumns};
 
 /// A whole number that is set.
 #[derive(Debug, Clone)]
-pub struct Gauge(Arc<cell::Level>);
+pub struct Gauge(pub(super) Arc<Series<Level>>);
 
 /// A number that is set.
 #[derive(Debug, Clone)]
-pub struct FloatGauge(Arc<cell::FloatLevel>);
+pub struct FloatGauge(pub(super) Arc<Series<FloatLevel>>);
 
 /// A whole number that goes up and down by steps, and is never set: what is in flight, queued, open.
 ///
@@ -30,7 +34,7 @@ pub struct FloatGauge(Arc<cell::FloatLevel>);
 /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct UpDownCounter(cell::Count);
+pub struct UpDownCounter(pub(super) Arc<Series<Count>>);
 
 /// One unit of an [`UpDownCounter`], given back when it is dropped.
 #[derive(Debug)]
@@ -41,27 +45,19 @@ impl Gauge {
     /// Sets the value.
     #[inline]
     pub fn set(&self, value: i64) {
-        self.0.set(value);
+        self.0.value.set(value);
     }
 
     /// Adds `n`, which may be negative.
     #[inline]
     pub fn add(&self, n: i64) {
-        self.0.add(n);
+        self.0.value.add(n);
     }
 
     /// The value last set, with what was added since.
     #[must_use]
     pub fn get(&self) -> i64 {
-        self.0.get()
-    }
-
-    pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    pub(super) fn new() -> Self {
-        Self(Arc::default())
+        self.0.value.get()
     }
 }
 
@@ -69,27 +65,19 @@ impl FloatGauge {
     /// Sets the value. NaN says that the value is not known.
     #[inline]
     pub fn set(&self, value: f64) {
-        self.0.set(value);
+        self.0.value.set(value);
     }
 
     /// Adds `by`, which may be negative.
     #[inline]
     pub fn add(&self, by: f64) {
-        self.0.add(by);
+        self.0.value.add(by);
     }
 
     /// The value last set, with what was added since.
     #[must_use]
     pub fn get(&self) -> f64 {
-        self.0.get()
-    }
-
-    pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    pub(super) fn new() -> Self {
-        Self(Arc::default())
+        self.0.value.get()
     }
 }
 
@@ -97,13 +85,13 @@ impl UpDownCounter {
     /// Adds one.
     #[inline]
     pub fn inc(&self) {
-        self.0.add(1);
+        self.0.value.add(1);
     }
 
     /// Takes one away.
     #[inline]
     pub fn dec(&self) {
-        self.0.dec();
+        self.0.value.dec();
     }
 
     /// Adds one, until the guard is dropped.
@@ -116,20 +104,7 @@ impl UpDownCounter {
     /// What is in flight now.
     #[must_use]
     pub fn get(&self) -> i64 {
-        self.0.get_signed()
-    }
-
-    pub(super) fn is(&self, other: &Self) -> bool {
-        self.0.is(&other.0)
-    }
-
-    pub(super) fn new() -> Result<Self, TooManyColumns> {
-        cell::Count::new().map(Self)
-    }
-
-    /// One that nobody reads.
-    pub(super) fn lost() -> Self {
-        Self(cell::Count::lost())
+        self.0.value.get_signed()
     }
 }
 
@@ -139,13 +114,73 @@ impl Drop for InFlight {
     }
 }
 
+impl Sealed for Gauge {
+    const TYPE: MetricType = MetricType::Gauge;
+
+    fn lost() -> Self {
+        Self(Series::alone(Level::default()))
+    }
+
+    fn make(_: &Plan) -> Result<Level, TooManyColumns> {
+        Ok(Level::default())
+    }
+
+    fn value<'a>(series: &Series<Level>, _: &'a mut HistogramSnapshot) -> Value<'a> {
+        Value::Gauge(series.value.get().into())
+    }
+
+    fn digest(series: &Series<Level>) -> u64 {
+        series.value.touches()
+    }
+}
+
+impl Sealed for FloatGauge {
+    const TYPE: MetricType = MetricType::FloatGauge;
+
+    fn lost() -> Self {
+        Self(Series::alone(FloatLevel::default()))
+    }
+
+    fn make(_: &Plan) -> Result<FloatLevel, TooManyColumns> {
+        Ok(FloatLevel::default())
+    }
+
+    fn value<'a>(series: &Series<FloatLevel>, _: &'a mut HistogramSnapshot) -> Value<'a> {
+        Value::Gauge(series.value.get().into())
+    }
+
+    fn digest(series: &Series<FloatLevel>) -> u64 {
+        series.value.touches()
+    }
+}
+
+impl Sealed for UpDownCounter {
+    const TYPE: MetricType = MetricType::UpDownCounter;
+
+    fn lost() -> Self {
+        Self(Series::alone(Count::lost()))
+    }
+
+    fn make(_: &Plan) -> Result<Count, TooManyColumns> {
+        Count::new()
+    }
+
+    fn value<'a>(series: &Series<Count>, _: &'a mut HistogramSnapshot) -> Value<'a> {
+        Value::Gauge(series.value.get_signed().into())
+    }
+
+    fn digest(series: &Series<Count>) -> u64 {
+        series.value.get()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_enters_leaves_once() {
-        let gauge = UpDownCounter::new().unwrap();
+        let gauge = UpDownCounter(Series::alone(Count::new().unwrap()));
         let (first, second) = (gauge.enter(), gauge.enter());
         drop(first);
         assert_eq!(gauge.get(), 1);
@@ -155,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_gauge_keeps_what_was_set() {
-        let gauge = FloatGauge::new();
+        let gauge = FloatGauge::lost();
         gauge.set(2.5);
         gauge.add(-0.5);
         assert!((gauge.get() - 2.0).abs() < f64::EPSILON);

@@ -4,10 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::buckets::NANOSECONDS;
+use super::exemplar::{Exemplar, ExemplarLabels};
 use super::finder::Finder;
-use super::{Buckets, Counter};
+use super::layout::Layout;
+use super::sealed::Sealed;
+use super::series::Series;
+use super::visit::Value;
+use super::{Buckets, Counter, HistogramSnapshot, MetricType, Plan};
 use crate::cell::{Run, TooManyColumns};
 use crate::clock::{self, Instant};
+use crate::unit::Unit;
 
 /// Samples counted in buckets, with their sum.
 ///
@@ -31,15 +37,7 @@ use crate::clock::{self, Instant};
 /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Histogram(Arc<Cells>);
-
-/// A histogram at one point in time.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct HistogramSnapshot {
-    buckets: Buckets,
-    counts: Vec<u64>,
-    sum: f64,
-}
+pub struct Histogram(pub(super) Arc<Series<Cells>>);
 
 /// Observes the time from its creation to its end in a histogram of seconds.
 ///
@@ -61,12 +59,13 @@ pub struct Timer {
     start: Instant,
 }
 
+/// The value of a [`Histogram`].
 #[derive(Debug)]
-struct Cells {
-    /// A clone of the buckets', of the kind that the sum is: nothing stands between it and a sample.
+pub struct Cells {
+    /// A clone of the layout's: nothing stands between it and a sample.
     finder: Finder,
     buckets: Buckets,
-    /// One column for each bound and one for `+Inf`; then the sum.
+    /// The columns of the layout, then the sum.
     run: Run,
     sum_column: usize,
     sum: Sum,
@@ -75,7 +74,7 @@ struct Cells {
 
 /// How the sum is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sum {
+enum Sum {
     /// As a floating-point number.
     Float,
     /// As whole nanoseconds, for histograms of seconds: nothing is lost, and adding is faster.
@@ -83,27 +82,6 @@ pub(crate) enum Sum {
 }
 
 impl Histogram {
-    pub(super) fn new(
-        buckets: &Buckets,
-        sum: Sum,
-        invalid: &Counter,
-    ) -> Result<Self, TooManyColumns> {
-        let run = Run::take(buckets.bounds().len() + 2)?;
-        let (buckets, invalid) = (buckets.clone(), invalid.clone());
-        Ok(Self(Arc::new(Cells::new(buckets, run, sum, invalid))))
-    }
-
-    pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// A histogram that nobody reads.
-    pub(super) fn lost() -> Self {
-        let (buckets, invalid) = (Buckets::default(), Counter::lost());
-        let run = Run::lost(buckets.bounds().len() + 2);
-        Self(Arc::new(Cells::new(buckets, run, Sum::Float, invalid)))
-    }
-
     /// Counts one sample.
     #[inline]
     pub fn observe(&self, sample: f64) {
@@ -113,31 +91,46 @@ impl Histogram {
     /// Counts `n` equal samples, at the cost of one.
     #[inline]
     pub fn observe_n(&self, sample: f64, n: u64) {
-        let cells = &*self.0;
-        if !(sample.is_finite() && sample >= 0.0) {
-            cells.invalid.inc_by(n);
-        } else if n > 0 {
-            match cells.sum {
-                Sum::Float => {
-                    let at = cells.finder.find(sample);
-                    cells.run.add_both((at, n), (cells.sum_column, sample * n as f64));
-                }
-                Sum::Nanoseconds => cells.observe_nanoseconds(nanoseconds(sample), n),
-            }
+        if let Some(column) = self.0.value.observe(sample, n)
+            && let Some(exemplars) = &self.0.exemplars
+        {
+            exemplars.offer(self.0.value.bucket(column), sample);
+        }
+    }
+
+    /// Counts one sample, and keeps it as its bucket's exemplar, unless one came less than a second
+    /// ago or the histogram was registered without
+    /// [`exemplars`](crate::registry::MetricBuilder::exemplars).
+    pub fn observe_with_exemplar(&self, sample: f64, labels: &ExemplarLabels) {
+        if let Some(column) = self.0.value.observe(sample, 1)
+            && let Some(exemplars) = &self.0.exemplars
+        {
+            exemplars.keep(self.0.value.bucket(column), sample, || labels.clone());
         }
     }
 
     /// Counts one duration, in seconds.
     #[inline]
     pub fn observe_duration(&self, sample: Duration) {
-        match self.0.sum {
+        let cells = &self.0.value;
+        match cells.sum {
             Sum::Float => self.observe(sample.as_secs_f64()),
             Sum::Nanoseconds => {
                 let whole = sample.as_secs().saturating_mul(1_000_000_000);
                 let nanoseconds = whole.saturating_add(sample.subsec_nanos().into());
-                self.0.observe_nanoseconds(nanoseconds, 1);
+                let column = cells.observe_nanoseconds(nanoseconds, 1);
+                if let Some(exemplars) = &self.0.exemplars {
+                    exemplars.offer(cells.bucket(column), sample.as_secs_f64());
+                }
             }
         }
+    }
+
+    /// The exemplar of a bucket, if there is one; buckets are in the order of
+    /// [`HistogramSnapshot::counts`].
+    #[must_use]
+    pub fn exemplar(&self, bucket: usize) -> Option<Arc<Exemplar>> {
+        self.0.exemplars.as_ref()?.get(bucket)
     }
 
     /// Starts to measure a duration.
@@ -150,45 +143,108 @@ impl Histogram {
     #[must_use]
     pub fn snapshot(&self) -> HistogramSnapshot {
         let mut snapshot = HistogramSnapshot::default();
-        self.read(&mut snapshot);
+        self.0.value.read(&mut snapshot);
         snapshot
     }
+}
 
-    pub(super) fn read(&self, snapshot: &mut HistogramSnapshot) {
-        let cells = &*self.0;
-        if !snapshot.buckets.is(&cells.buckets) {
-            snapshot.buckets = cells.buckets.clone();
+impl Sum {
+    fn layout(self, buckets: &Buckets) -> &Layout {
+        match self {
+            Self::Float => buckets.layout(),
+            Self::Nanoseconds => buckets.layout_of_nanoseconds(),
         }
-        cells.run.sums(cells.sum_column, &mut snapshot.counts);
-        snapshot.sum = match cells.sum {
-            Sum::Float => cells.run.sum_float(cells.sum_column),
-            Sum::Nanoseconds => cells.run.sum(cells.sum_column) as f64 / NANOSECONDS,
-        };
     }
 }
 
 impl Cells {
-    fn new(buckets: Buckets, run: Run, sum: Sum, invalid: Counter) -> Self {
-        let finder = match sum {
-            Sum::Float => buckets.finder(),
-            Sum::Nanoseconds => buckets.finder_of_nanoseconds(),
-        };
-        Self {
-            finder: finder.clone(),
-            sum_column: buckets.bounds().len() + 1,
-            buckets,
-            run,
+    fn new(
+        buckets: &Buckets,
+        sum: Sum,
+        invalid: &Counter,
+        take: impl FnOnce(usize) -> Result<Run, TooManyColumns>,
+    ) -> Result<Self, TooManyColumns> {
+        let layout = sum.layout(buckets);
+        let sum_column = layout.columns();
+        Ok(Self {
+            finder: layout.finder().clone(),
+            sum_column,
+            run: take(sum_column + 1)?,
+            buckets: buckets.clone(),
             sum,
-            invalid,
+            invalid: invalid.clone(),
+        })
+    }
+
+    /// Counts `n` equal samples; returns their column, if they count.
+    #[inline]
+    fn observe(&self, sample: f64, n: u64) -> Option<usize> {
+        if !(sample.is_finite() && sample >= 0.0) {
+            self.invalid.inc_by(n);
+            return None;
         }
+        if n == 0 {
+            return None;
+        }
+        Some(match self.sum {
+            Sum::Float => {
+                let at = self.finder.find(sample);
+                self.run.add_both((at, n), (self.sum_column, sample * n as f64));
+                at
+            }
+            Sum::Nanoseconds => self.observe_nanoseconds(nanoseconds(sample), n),
+        })
     }
 
     #[inline]
-    fn observe_nanoseconds(&self, sample: u64, n: u64) {
+    fn observe_nanoseconds(&self, sample: u64, n: u64) -> usize {
         // As a signed number, which is converted in one instruction; 292 years are enough.
         let at = self.finder.find(sample.min(i64::MAX.cast_unsigned()).cast_signed() as f64);
         // Past 584 years the sum wraps, which readers take for a reset.
         self.run.add_two((at, n), (self.sum_column, sample.wrapping_mul(n)));
+        at
+    }
+
+    fn read(&self, snapshot: &mut HistogramSnapshot) {
+        let sum = match self.sum {
+            Sum::Float => self.run.sum_float(self.sum_column),
+            Sum::Nanoseconds => self.run.sum(self.sum_column) as f64 / NANOSECONDS,
+        };
+        snapshot.fill(&self.buckets, self.sum.layout(&self.buckets), sum, |columns| {
+            self.run.sums(self.sum_column, columns);
+        });
+    }
+
+    /// The classic bucket of what a column counts.
+    fn bucket(&self, column: usize) -> usize {
+        self.sum.layout(&self.buckets).bucket(column)
+    }
+}
+
+impl Sealed for Histogram {
+    const TYPE: MetricType = MetricType::Histogram;
+
+    fn lost() -> Self {
+        let take = |len| Ok(Run::lost(len));
+        let made = Cells::new(&Buckets::default(), Sum::Float, &Counter::lost(), take);
+        // Taking columns that nobody reads does not fail.
+        made.map_or_else(|TooManyColumns| Self::lost(), |cells| Self(Series::alone(cells)))
+    }
+
+    fn make(plan: &Plan) -> Result<Cells, TooManyColumns> {
+        let seconds = plan.unit == Some(Unit::Seconds);
+        let sum = if seconds { Sum::Nanoseconds } else { Sum::Float };
+        Cells::new(&plan.buckets, sum, &plan.invalid, Run::take)
+    }
+
+    fn value<'a>(series: &Series<Cells>, scratch: &'a mut HistogramSnapshot) -> Value<'a> {
+        series.value.read(scratch);
+        Value::Histogram(scratch)
+    }
+
+    fn digest(series: &Series<Cells>) -> u64 {
+        let cells = &series.value;
+        (0..cells.sum_column).fold(0, |sum, column| sum.wrapping_add(cells.run.sum(column)))
     }
 }
 
@@ -210,59 +266,6 @@ impl Timer {
     }
 }
 
-impl HistogramSnapshot {
-    /// The buckets' upper bounds, `+Inf` left out.
-    #[must_use]
-    pub fn bounds(&self) -> &[f64] {
-        self.buckets.bounds()
-    }
-
-    /// Samples in each bucket, not summed up; the last one is the bucket up to `+Inf`.
-    #[must_use]
-    pub fn counts(&self) -> &[u64] {
-        &self.counts
-    }
-
-    /// All samples.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-
-    /// The sum of all samples.
-    #[must_use]
-    pub fn sum(&self) -> f64 {
-        self.sum
-    }
-
-    /// The value below which a share `q` of the samples lies, estimated within its bucket as
-    /// Prometheus's `histogram_quantile` does; `None` if there is no sample.
-    ///
-    /// A quantile in the last bucket reads as that bucket's lower bound.
-    #[must_use]
-    pub fn quantile(&self, q: f64) -> Option<f64> {
-        let total = self.count();
-        if total == 0 {
-            return None;
-        }
-        let rank = q.clamp(0.0, 1.0) * total as f64;
-        let mut below = 0.0;
-        for (i, &count) in self.counts.iter().enumerate() {
-            let within = count as f64;
-            if count > 0 && below + within >= rank {
-                let lower = i.checked_sub(1).and_then(|i| self.bounds().get(i).copied());
-                let lower = lower.unwrap_or(0.0);
-                let Some(&upper) = self.bounds().get(i) else {
-                    return Some(lower);
-                };
-                return Some(lower + (upper - lower) * (rank - below) / within);
-            }
-            below += within;
-        }
-        self.bounds().last().copied()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,7 +274,8 @@ mod tests {
     fn histogram(bounds: &[f64]) -> (Histogram, Counter) {
         let invalid = Counter::default();
         let buckets = Buckets::new(bounds.iter().copied()).unwrap();
-        (Histogram::new(&buckets, Sum::Float, &invalid).unwrap(), invalid)
+        let plan = Plan { buckets, invalid: invalid.clone(), ..Plan::default() };
+        (Histogram(Series::alone(Histogram::make(&plan).unwrap())), invalid)
     }
 
     #[test]

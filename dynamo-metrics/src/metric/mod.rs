@@ -6,23 +6,34 @@
 
 mod buckets;
 mod counter;
+mod exemplar;
 mod finder;
 mod gauge;
 mod histogram;
+mod layout;
+mod native;
+mod sealed;
+mod series;
+mod snapshot;
 pub mod visit;
 
 use std::fmt;
+use std::sync::Arc;
 
 pub use buckets::{Buckets, BucketsError};
 pub use counter::{Counter, FloatCounter};
+pub use exemplar::{EnteredTrace, Exemplar, ExemplarError, ExemplarLabels, TraceContext};
 pub use gauge::{FloatGauge, Gauge, InFlight, UpDownCounter};
-pub use histogram::{Histogram, HistogramSnapshot, Timer};
+pub use histogram::{Histogram, Timer};
+pub use native::NativeBuckets;
+pub(crate) use sealed::{MetricType, Plan};
+pub(crate) use series::Series;
+pub use snapshot::{HistogramSnapshot, NativeSnapshot};
 
-use histogram::Sum;
-use visit::Value;
+use exemplar::Exemplars;
 
 use crate::cell::TooManyColumns;
-use crate::unit::Unit;
+use crate::label::Labels;
 
 /// What a metric is, for those who read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,58 +47,9 @@ pub enum MetricKind {
     Histogram,
 }
 
-/// A metric of any type, as the registry keeps it.
-#[derive(Debug, Clone)]
-pub(crate) enum AnyMetric {
-    Counter(Counter),
-    FloatCounter(FloatCounter),
-    Gauge(Gauge),
-    FloatGauge(FloatGauge),
-    UpDownCounter(UpDownCounter),
-    Histogram(Histogram),
-}
-
-/// What a metric is, for those who write it: kinds that look alike outside differ in their steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MetricType {
-    Counter,
-    FloatCounter,
-    Gauge,
-    FloatGauge,
-    UpDownCounter,
-    Histogram,
-}
-
 /// A metric type that a registry can make: [`Counter`], [`FloatCounter`], [`Gauge`],
 /// [`FloatGauge`], [`UpDownCounter`] or [`Histogram`].
 pub trait Metric: sealed::Sealed + Clone + fmt::Debug + Send + Sync + 'static {}
-
-/// What the registry must know of a metric, out of users' sight.
-pub(crate) mod sealed {
-    use super::{AnyMetric, MetricType};
-
-    pub trait Sealed: Sized {
-        #[expect(private_interfaces, reason = "the trait is sealed")]
-        const TYPE: MetricType;
-
-        /// A metric that nobody reads, for where recording cannot fail.
-        fn lost() -> Self;
-
-        /// The metric in `any`, if it is of this type.
-        #[expect(private_interfaces, reason = "the trait is sealed")]
-        fn peek(any: &AnyMetric) -> Option<&Self>;
-
-        /// A clone of the metric in `any`. A family holds metrics of one type, so another one is not
-        /// met; it would give a metric that nobody sees, as recording cannot fail.
-        #[expect(private_interfaces, reason = "the trait is sealed")]
-        fn from_any(any: &AnyMetric) -> Self
-        where
-            Self: Clone,
-        {
-            Self::peek(any).cloned().unwrap_or_else(Self::lost)
-        }
-    }
-}
 
 impl MetricKind {
     /// The kind as the text formats write it.
@@ -107,95 +69,45 @@ impl fmt::Display for MetricKind {
     }
 }
 
-impl MetricType {
-    pub(crate) const fn kind(self) -> MetricKind {
-        match self {
-            Self::Counter | Self::FloatCounter => MetricKind::Counter,
-            Self::Gauge | Self::FloatGauge | Self::UpDownCounter => MetricKind::Gauge,
-            Self::Histogram => MetricKind::Histogram,
-        }
-    }
+/// A series of its own, at zero.
+///
+/// # Errors
+/// [`TooManyColumns`], if there is no place for its value.
+pub(crate) fn make<M: Metric>(labels: Labels, plan: &Plan) -> Result<M, TooManyColumns> {
+    let buckets =
+        if M::TYPE == MetricType::Histogram { plan.buckets.bounds().len() + 1 } else { 1 };
+    let exemplars = plan.exemplars.then(|| Box::new(Exemplars::new(buckets)));
+    Ok(M::of(Series::new(labels, exemplars, M::make(plan)?)))
 }
 
-impl AnyMetric {
-    /// Makes a metric at zero; samples that make no sense are counted in `invalid`.
-    pub(crate) fn new(
-        metric_type: MetricType,
-        unit: Option<Unit>,
-        buckets: &Buckets,
-        invalid: &Counter,
-    ) -> Result<Self, TooManyColumns> {
-        Ok(match metric_type {
-            MetricType::Counter => Self::Counter(Counter::new()?),
-            MetricType::FloatCounter => Self::FloatCounter(FloatCounter::new(invalid)?),
-            MetricType::Gauge => Self::Gauge(Gauge::new()),
-            MetricType::FloatGauge => Self::FloatGauge(FloatGauge::new()),
-            MetricType::UpDownCounter => Self::UpDownCounter(UpDownCounter::new()?),
-            MetricType::Histogram => {
-                let sum = if unit == Some(Unit::Seconds) { Sum::Nanoseconds } else { Sum::Float };
-                Self::Histogram(Histogram::new(buckets, sum, invalid)?)
-            }
-        })
-    }
-
-    /// Whether both are handles of one metric.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Counter(a), Self::Counter(b)) => a.is(b),
-            (Self::FloatCounter(a), Self::FloatCounter(b)) => a.is(b),
-            (Self::Gauge(a), Self::Gauge(b)) => a.is(b),
-            (Self::FloatGauge(a), Self::FloatGauge(b)) => a.is(b),
-            (Self::UpDownCounter(a), Self::UpDownCounter(b)) => a.is(b),
-            (Self::Histogram(a), Self::Histogram(b)) => a.is(b),
-            _ => false,
-        }
-    }
-
-    /// Reads the metric; a histogram into `scratch`, so that a walk allocates once and not for each.
-    pub(crate) fn value<'a>(&self, scratch: &'a mut HistogramSnapshot) -> Value<'a> {
-        match self {
-            Self::Counter(metric) => Value::Counter(metric.get().into()),
-            Self::FloatCounter(metric) => Value::Counter(metric.get().into()),
-            Self::Gauge(metric) => Value::Gauge(metric.get().into()),
-            Self::FloatGauge(metric) => Value::Gauge(metric.get().into()),
-            Self::UpDownCounter(metric) => Value::Gauge(metric.get().into()),
-            Self::Histogram(metric) => {
-                metric.read(scratch);
-                Value::Histogram(scratch)
-            }
-        }
-    }
+/// A counter that is shown with these labels, if it is shown.
+pub(crate) fn counter(labels: Labels) -> Counter {
+    make(labels, &Plan::default()).unwrap_or_else(|TooManyColumns| sealed::Sealed::lost())
 }
 
-/// Ties a metric type to its place in [`AnyMetric`].
-macro_rules! metric {
-    ($($type:ident: $lost:expr,)*) => {$(
-        impl Metric for $type {}
+macro_rules! metrics {
+    ($($metric:ident: $value:ty,)*) => {$(
+        impl Metric for $metric {}
 
-        impl sealed::Sealed for $type {
-            #[expect(private_interfaces, reason = "the trait is sealed")]
-            const TYPE: MetricType = MetricType::$type;
+        impl sealed::Handle for $metric {
+            type Value = $value;
 
-            fn lost() -> Self {
-                $lost
+            fn of(series: Arc<Series<$value>>) -> Self {
+                Self(series)
             }
 
-            #[expect(private_interfaces, reason = "the trait is sealed")]
-            fn peek(any: &AnyMetric) -> Option<&Self> {
-                match any {
-                    AnyMetric::$type(metric) => Some(metric),
-                    _ => None,
-                }
+            fn series(&self) -> &Arc<Series<$value>> {
+                &self.0
             }
         }
     )*};
 }
 
-metric! {
-    Counter: Self::lost(),
-    FloatCounter: Self::lost(),
-    Gauge: Self::new(),
-    FloatGauge: Self::new(),
-    UpDownCounter: Self::lost(),
-    Histogram: Self::lost(),
+metrics! {
+    Counter: crate::cell::Count,
+    FloatCounter: counter::FloatCell,
+    Gauge: crate::cell::Level,
+    FloatGauge: crate::cell::FloatLevel,
+    UpDownCounter: crate::cell::Count,
+    Histogram: histogram::Cells,
 }

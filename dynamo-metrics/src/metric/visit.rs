@@ -4,8 +4,13 @@
 //!
 //! [`Registry::gather`]: crate::registry::Registry::gather
 
-use super::{HistogramSnapshot, MetricKind};
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Exemplar, HistogramSnapshot, Metric, MetricKind};
 use crate::unit::Unit;
+use crate::{label, metric};
 
 /// A family: what all series of one name have in common.
 #[derive(Debug, Clone, Copy)]
@@ -48,11 +53,88 @@ pub enum Value<'a> {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Series<'a> {
-    /// The labels, sorted by name, as both text formats write them: `a="x",b="y"`, with `\`, `"`
-    /// and line feeds escaped. Empty if there are none.
-    pub labels: &'a str,
+    /// The labels.
+    pub labels: Labels<'a>,
     /// The value at the time of the visit.
     pub value: Value<'a>,
+    /// When the series was made, in milliseconds since 1970.
+    pub created: u64,
+    /// The exemplars, which few series have.
+    pub exemplars: Exemplars<'a>,
+}
+
+/// The labels of a series, sorted by name.
+#[derive(Clone, Copy)]
+pub struct Labels<'a>(&'a label::Labels);
+
+/// The exemplars of a series.
+#[derive(Debug, Clone, Copy)]
+pub struct Exemplars<'a>(Option<&'a super::Exemplars>);
+
+impl<'a> Series<'a> {
+    pub(crate) fn of<M: Metric>(
+        series: &'a metric::Series<M::Value>,
+        scratch: &'a mut HistogramSnapshot,
+    ) -> Self {
+        Self {
+            labels: Labels(&series.labels),
+            value: M::value(series, scratch),
+            created: series.created(),
+            exemplars: Exemplars(series.exemplars.as_deref()),
+        }
+    }
+}
+
+impl<'a> Labels<'a> {
+    /// Names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
+        self.0.iter()
+    }
+
+    /// The value of one label.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.iter().find(|(other, _)| *other == name).map(|(_, value)| value)
+    }
+
+    /// Appends them as both text formats write them: `a="x",b="y"`, with `\\`, `"` and line feeds
+    /// escaped.
+    #[inline]
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        self.0.write_to(out);
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Labels<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl Exemplars<'_> {
+    /// The exemplar of a counter.
+    #[must_use]
+    pub fn counter(&self) -> Option<Arc<Exemplar>> {
+        self.bucket(0)
+    }
+
+    /// The exemplar of a histogram's bucket, in the order of [`HistogramSnapshot::counts`].
+    #[must_use]
+    pub fn bucket(&self, bucket: usize) -> Option<Arc<Exemplar>> {
+        self.0?.get(bucket)
+    }
+
+    /// Whether there can be none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
 }
 
 /// Sees the families of a registry in the order of their names, each once and with its series.

@@ -1,16 +1,20 @@
 //! Registering: a small builder for each metric, and the families it makes.
 
-use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use std::time::Duration;
+
 use super::error::RegisterError;
-use super::index::{Wanted, base};
+use super::families::{DynamicFamily, Family};
+use super::family::{Closed, FamilyCore};
+use super::group::{Choices, Group};
+use super::index::{Index, Wanted, base};
+use super::node::Registered;
 use super::scope::Scope;
-use super::series::{FamilyCore, Group};
 use crate::cell::TooManyColumns;
-use crate::label::LabelSet;
-use crate::metric::{Buckets, BucketsError, Histogram, Metric};
+use crate::label::{LabelSet, Template};
+use crate::metric::{Buckets, BucketsError, Counter, Histogram, Metric, NativeBuckets, Plan};
 use crate::name::{LabelNameError, check_label, metric_name};
 use crate::unit::Unit;
 
@@ -27,54 +31,21 @@ pub struct MetricBuilder<M> {
     labels: Vec<(String, String)>,
     aliases: Vec<String>,
     buckets: Option<Result<Buckets, BucketsError>>,
+    native: Option<NativeBuckets>,
+    exemplars: bool,
+    time_to_live: Option<Duration>,
     metric: PhantomData<fn() -> M>,
 }
 
-/// Metrics of one name that differ in a typed set of labels.
-///
-/// # Examples
-/// ```
-/// use dynamo_metrics::label::{LabelSet, LabelValue};
-/// use dynamo_metrics::registry::{Family, Registry};
-/// use dynamo_metrics::metric::Counter;
-///
-/// #[derive(Clone, PartialEq, Eq, Hash, LabelValue)]
-/// enum Tier { Free, Paid }
-/// #[derive(Clone, PartialEq, Eq, Hash, LabelSet)]
-/// struct Plan { tier: Tier }
-///
-/// let registry = Registry::new();
-/// let calls: Family<Plan, Counter> = registry.counter("calls_total", "Calls.").family()?;
-/// calls.with(&Plan { tier: Tier::Paid }).inc();
-/// assert_eq!(calls.with(&Plan { tier: Tier::Paid }).get(), 1);
-/// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
-/// ```
-pub struct Family<L, M> {
-    core: Arc<FamilyCore>,
-    group: Arc<Group>,
-    types: PhantomData<fn(L) -> M>,
-}
+/// A family with the group that a registration made in it.
+type Place<M> = (Arc<FamilyCore<M>>, Arc<Group<M>>);
 
-/// Metrics of one name that differ in `N` labels whose values are text.
-///
-/// A family holds a bounded number of series (2 000 unless the registry says otherwise). Past
-/// that, label values read `_overflow`, and `dynamo_metrics_series_overflow_total` counts how
-/// often.
-///
-/// # Examples
-/// ```
-/// use dynamo_metrics::registry::Registry;
-///
-/// let registry = Registry::new();
-/// let loads = registry.counter("loads_total", "Loads.").dynamic_family(["model", "device"])?;
-/// loads.with(["llama", "gpu0"]).inc();
-/// assert_eq!(loads.with(["llama", "gpu0"]).get(), 1);
-/// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
-/// ```
-pub struct DynamicFamily<M, const N: usize> {
-    core: Arc<FamilyCore>,
-    group: Arc<Group>,
-    types: PhantomData<fn() -> M>,
+/// What goes with the scope that it was registered in.
+#[derive(Debug)]
+struct Entry<M: Metric> {
+    family: Arc<FamilyCore<M>>,
+    group: Arc<Group<M>>,
+    key: Box<str>,
 }
 
 impl<M: Metric> MetricBuilder<M> {
@@ -87,6 +58,9 @@ impl<M: Metric> MetricBuilder<M> {
             labels: Vec::new(),
             aliases: Vec::new(),
             buckets: None,
+            native: None,
+            exemplars: false,
+            time_to_live: None,
             metric: PhantomData,
         }
     }
@@ -114,18 +88,43 @@ impl<M: Metric> MetricBuilder<M> {
         self
     }
 
+    /// Removes series that nobody recorded to for this long (default: they stay).
+    ///
+    /// Whether somebody did is looked at when the registry is gathered, so that recording costs
+    /// nothing more: a value that is what it was at the gather before counts as untouched (a gauge
+    /// that was set does not). A series stays for as long as somebody holds a handle of it.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use dynamo_metrics::registry::Registry;
+    ///
+    /// let registry = Registry::new();
+    /// let sessions = registry
+    ///     .counter("session_tokens_total", "Tokens of a session.")
+    ///     .time_to_live(Duration::from_secs(600))
+    ///     .dynamic_family(["session"])?;
+    /// sessions.with_ref(["a3f"], |tokens| tokens.inc());
+    /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+    /// ```
+    pub fn time_to_live(mut self, life: Duration) -> Self {
+        self.time_to_live = Some(life);
+        self
+    }
+
     /// Registers one metric.
     ///
     /// # Errors
     /// Any of [`RegisterError`].
     pub fn register(self) -> Result<M, RegisterError> {
         let (core, group) = self.group(&[], false)?;
-        let made = group.with(&core, &[], |metric| (metric.clone(), M::from_any(metric)));
-        let (any, metric) = made.map_err(|TooManyColumns| RegisterError::TooManyColumns)?;
+        let metric = group
+            .with(&core, &[], M::clone)
+            .map_err(|TooManyColumns| RegisterError::TooManyColumns)?;
         // An alias may be a series that is there already, and that must be this one.
-        match group.aliases().iter().find(|alias| !group.shows(alias, &any)) {
+        match group.aliases().find(|alias| !alias.shows(&metric)) {
             None => Ok(metric),
-            Some(alias) => Err(RegisterError::OtherAliases { name: alias.name.to_string() }),
+            Some(alias) => Err(RegisterError::OtherAliases { name: alias.head.name.to_string() }),
         }
     }
 
@@ -134,8 +133,7 @@ impl<M: Metric> MetricBuilder<M> {
     /// # Errors
     /// Any of [`RegisterError`].
     pub fn family<L: LabelSet>(self) -> Result<Family<L, M>, RegisterError> {
-        let (core, group) = self.group(L::NAMES, false)?;
-        Ok(Family { core, group, types: PhantomData })
+        self.group(L::NAMES, false).map(|(core, group)| Family::new(core, group))
     }
 
     /// Registers a family with labels of these names.
@@ -146,15 +144,10 @@ impl<M: Metric> MetricBuilder<M> {
         self,
         names: [&str; N],
     ) -> Result<DynamicFamily<M, N>, RegisterError> {
-        let (core, group) = self.group(&names, true)?;
-        Ok(DynamicFamily { core, group, types: PhantomData })
+        self.group(&names, true).map(|(core, group)| DynamicFamily::new(core, group))
     }
 
-    fn group(
-        self,
-        names: &[&str],
-        open: bool,
-    ) -> Result<(Arc<FamilyCore>, Arc<Group>), RegisterError> {
+    fn group(self, names: &[&str], open: bool) -> Result<Place<M>, RegisterError> {
         let given = self.labels.iter().map(|(name, _)| name.as_str());
         let given: Vec<&str> = given.chain(names.iter().copied()).collect();
         for (i, name) in given.iter().enumerate() {
@@ -163,47 +156,105 @@ impl<M: Metric> MetricBuilder<M> {
                 return Err(LabelNameError::Repeated((*name).to_owned()).into());
             }
         }
-        let buckets = match self.buckets.clone() {
+        let mut buckets = match self.buckets.clone() {
             Some(buckets) => buckets?,
             None => Buckets::default(),
         };
-        let core = self.family_named(&self.name)?;
-        let aliases: Result<Box<[_]>, _> =
-            self.aliases.iter().map(|name| self.family_named(name)).collect();
-        let aliases = aliases?;
-        // A name is one family's, so that names say whether the families are the same.
-        let alias_names: Vec<_> = aliases.iter().map(|alias| alias.name.clone()).collect();
+        if let Some(native) = self.native {
+            buckets = buckets.with_native(native);
+        }
+        let index = &self.scope.tree.index;
+        loop {
+            let core = self.family_named(&self.name)?;
+            let aliases = self.aliases(&core)?;
+            let outcome = self.group_in(&core, &aliases, &buckets, names, open);
+            // A family that was made for nothing leaves again.
+            for family in aliases.iter().chain([&core]) {
+                if family.is_unused() {
+                    index.remove(family);
+                }
+            }
+            // Closed: its last user removed it in this moment; the next one of its name is new.
+            if let Ok(place) = outcome {
+                return place;
+            }
+        }
+    }
 
-        let fixed: Box<[(Box<str>, Box<str>)]> = self
+    /// The families of the other names.
+    fn aliases(&self, core: &FamilyCore<M>) -> Result<Vec<Arc<FamilyCore<M>>>, RegisterError> {
+        let aliases: Result<Vec<_>, _> =
+            self.aliases.iter().map(|name| self.family_named(name)).collect();
+        aliases.map(|mut aliases| {
+            aliases.retain(|alias| alias.head.name != core.head.name);
+            aliases
+        })
+    }
+
+    fn group_in(
+        &self,
+        core: &Arc<FamilyCore<M>>,
+        aliases: &[Arc<FamilyCore<M>>],
+        buckets: &Buckets,
+        names: &[&str],
+        open: bool,
+    ) -> Result<Result<Place<M>, RegisterError>, Closed> {
+        let fixed: Vec<(&str, &str)> = self
             .scope
             .labels()
             .chain(self.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())))
-            .map(|(name, value)| (name.into(), value.into()))
             .collect();
-        // An open set and a closed one of the same names are not one group: only one is capped.
-        let mut key = String::from(if open { "open," } else { "closed," });
-        for (name, value) in &fixed {
-            // A value's length keeps one pair from reading as two.
-            for piece in [name, "=", itoa::Buffer::new().format(value.len()), ":", value, ","] {
-                key.push_str(piece);
+        let key = key(&fixed, names, open);
+        for (i, alias) in aliases.iter().enumerate() {
+            if let Err(closed) = alias.hold() {
+                self.release(&aliases[..i]);
+                return Err(closed);
             }
         }
-        key.push_str(&names.join(","));
-
-        let group = core.group(key.into(), || {
-            let names = names.iter().map(|&name| name.into()).collect();
-            Group::new(fixed, names, open, buckets.clone(), aliases)
+        let made = core.group(&key, || {
+            let plan = Plan {
+                unit: self.unit,
+                buckets: buckets.clone(),
+                invalid: core.head.health.invalid.clone(),
+                exemplars: self.exemplars,
+            };
+            let choices = Choices { plan, open, time_to_live: self.time_to_live };
+            let aliases = aliases.iter().map(Arc::downgrade).collect();
+            Group::new(Template::new(&fixed, names), choices, aliases)
         });
-        if *group.buckets() != buckets {
-            return Err(RegisterError::OtherBuckets { name: core.name.to_string() });
+        let is_new = matches!(made, Ok((_, true)));
+        if !is_new {
+            self.release(aliases);
         }
-        if !group.aliases().iter().map(|alias| &alias.name).eq(&alias_names) {
-            return Err(RegisterError::OtherAliases { name: core.name.to_string() });
+        let (group, _) = made?;
+        let name = || core.head.name.to_string();
+        if group.choices.plan.buckets != *buckets {
+            return Ok(Err(RegisterError::OtherBuckets { name: name() }));
         }
-        Ok((core, group))
+        // A name is one family's, so that names say whether the families are the same.
+        let names = aliases.iter().map(|alias| &alias.head.name);
+        if !group.aliases().map(|alias| alias.head.name.clone()).eq(names.cloned()) {
+            return Ok(Err(RegisterError::OtherAliases { name: name() }));
+        }
+        if is_new {
+            let (family, group) = (Arc::clone(core), Arc::clone(&group));
+            let entry = Arc::new(Entry { family, group, key: key.into() });
+            if let Err(error) = self.scope.tree.keep(&self.scope.node, entry) {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok((Arc::clone(core), group)))
     }
 
-    fn family_named(&self, name: &str) -> Result<Arc<FamilyCore>, RegisterError> {
+    fn release(&self, families: &[Arc<FamilyCore<M>>]) {
+        for family in families {
+            if family.release() {
+                self.scope.tree.index.remove(&**family);
+            }
+        }
+    }
+
+    fn family_named(&self, name: &str) -> Result<Arc<FamilyCore<M>>, RegisterError> {
         let name = self.scope.exposed(&metric_name(name)?);
         // A counter's name is told without its `_total`, and something must be left to tell.
         metric_name(base(&name, M::TYPE))?;
@@ -217,9 +268,47 @@ impl<M: Metric> MetricBuilder<M> {
             name: &name,
             help: &self.help,
             unit: self.unit,
-            metric_type: M::TYPE,
             cap: self.scope.tree.series_cap,
+            root: &self.scope.tree.root_labels(),
         })
+    }
+}
+
+/// What tells one registration in a family from another.
+fn key(fixed: &[(&str, &str)], names: &[&str], open: bool) -> String {
+    // An open set and a closed one of the same names are not one group: only one is capped.
+    let mut key = String::from(if open { "open," } else { "closed," });
+    for (name, value) in fixed {
+        // A value's length keeps one pair from reading as two.
+        for piece in [name, "=", itoa::Buffer::new().format(value.len()), ":", value, ","] {
+            key.push_str(piece);
+        }
+    }
+    key.push_str(&names.join(","));
+    key
+}
+
+impl<M: Metric> Registered for Entry<M> {
+    fn remove(&self, index: &Index) {
+        let unused = self.family.remove_group(&self.key, &self.group);
+        for alias in self.group.aliases() {
+            if alias.release() {
+                index.remove(&*alias);
+            }
+        }
+        if unused {
+            index.remove(&*self.family);
+        }
+    }
+}
+
+impl MetricBuilder<Counter> {
+    /// Keeps an exemplar: the latest sample that came within a sampled trace
+    /// ([`TraceContext`](crate::metric::TraceContext)) or with labels of its own, at most one a
+    /// second (default: none is kept).
+    pub fn exemplars(mut self) -> Self {
+        self.exemplars = true;
+        self
     }
 }
 
@@ -229,91 +318,36 @@ impl MetricBuilder<Histogram> {
         self.buckets = Some(Buckets::new(bounds));
         self
     }
-}
 
-impl<L: LabelSet, M: Metric> Family<L, M> {
-    /// The metric of these labels, made if it is new.
-    #[must_use]
-    pub fn with(&self, labels: &L) -> M {
-        labels.values(|values| resolve(&self.core, &self.group, values))
-    }
-
-    /// Calls `record` with the metric of these labels, made if it is new.
-    ///
-    /// # Cost
-    /// A look-up without locks; unlike [`with`](Self::with) it touches no reference count.
-    pub fn with_ref(&self, labels: &L, record: impl FnOnce(&M)) {
-        labels.values(|values| resolve_ref(&self.core, &self.group, values, record));
-    }
-}
-
-impl<M: Metric, const N: usize> DynamicFamily<M, N> {
-    /// The metric of these label values, given in the order of the names, made if it is new.
-    #[must_use]
-    pub fn with(&self, values: [&str; N]) -> M {
-        resolve(&self.core, &self.group, &values)
-    }
-
-    /// Calls `record` with the metric of these label values, made if it is new.
-    ///
-    /// # Cost
-    /// A look-up without locks; unlike [`with`](Self::with) it touches no reference count.
+    /// Counts the same samples in native buckets too, for formats that can show them (default:
+    /// none).
     ///
     /// # Examples
     /// ```
-    /// use dynamo_metrics::registry::Registry;
+    /// use dynamo_metrics::{metric::NativeBuckets, registry::Registry};
     ///
     /// let registry = Registry::new();
-    /// let loads = registry.counter("loads_total", "Loads.").dynamic_family(["model"])?;
-    /// loads.with_ref(["llama"], |loads| loads.inc());
-    /// assert_eq!(loads.with(["llama"]).get(), 1);
+    /// let waits = registry
+    ///     .histogram("wait_seconds", "")
+    ///     .buckets([0.1, 1.0])
+    ///     .native(NativeBuckets::default())
+    ///     .register()?;
+    /// waits.observe(0.3);
+    /// let seen = waits.snapshot();
+    /// assert_eq!(seen.counts(), [0, 1, 0]);
+    /// assert_eq!(seen.native().map(|native| native.counts().iter().sum()), Some(1));
     /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
     /// ```
-    pub fn with_ref(&self, values: [&str; N], record: impl FnOnce(&M)) {
-        resolve_ref(&self.core, &self.group, &values, record);
+    pub fn native(mut self, buckets: NativeBuckets) -> Self {
+        self.native = Some(buckets);
+        self
     }
-}
 
-fn resolve<M: Metric>(core: &FamilyCore, group: &Group, values: &[&str]) -> M {
-    group.with(core, values, M::from_any).unwrap_or_else(|TooManyColumns| {
-        // There is no place for its value; that it is not there shows as overflow.
-        core.health.overflow.inc();
-        M::lost()
-    })
-}
-
-fn resolve_ref<M: Metric>(
-    core: &FamilyCore,
-    group: &Group,
-    values: &[&str],
-    record: impl FnOnce(&M),
-) {
-    let found = group.with(core, values, |metric| M::peek(metric).map(record));
-    if let Err(TooManyColumns) = found {
-        core.health.overflow.inc();
-    }
-}
-
-impl<L, M> Clone for Family<L, M> {
-    fn clone(&self) -> Self {
-        Self { core: self.core.clone(), group: self.group.clone(), types: PhantomData }
-    }
-}
-
-impl<M, const N: usize> Clone for DynamicFamily<M, N> {
-    fn clone(&self) -> Self {
-        Self { core: self.core.clone(), group: self.group.clone(), types: PhantomData }
-    }
-}
-
-impl<L, M> fmt::Debug for Family<L, M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Family").field("name", &self.core.name).finish_non_exhaustive()
-    }
-}
-
-impl<M, const N: usize> fmt::Debug for DynamicFamily<M, N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DynamicFamily").field("name", &self.core.name).finish_non_exhaustive()
+    /// Keeps an exemplar for each bucket: the latest sample that came within a sampled trace
+    /// ([`TraceContext`](crate::metric::TraceContext)) or with labels of its own, at most one a
+    /// second (default: none is kept).
+    pub fn exemplars(mut self) -> Self {
+        self.exemplars = true;
+        self
     }
 }

@@ -52,6 +52,9 @@ pub enum RegisterError {
     /// histogram one for each bound and two more).
     #[error("no place is left for another value")]
     TooManyColumns,
+    /// The scope was removed from its registry.
+    #[error("the scope was removed")]
+    ScopeRemoved,
     /// The same series is registered with other bucket bounds.
     #[error("{name} has other buckets in this scope")]
     OtherBuckets {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::any::{AnyFamily, Head, Health};
 use super::error::RegisterError;
-use super::series::FamilyCore;
-use crate::metric::{MetricKind, MetricType};
+use super::family::FamilyCore;
+use crate::metric::{Metric, MetricKind, MetricType};
 use crate::unit::Unit;
 
 /// Families sorted by the name that OpenMetrics gives them.
-pub(crate) type Families = Vec<Arc<FamilyCore>>;
+pub(crate) type Families = Vec<Arc<dyn AnyFamily>>;
 
 /// What is asked of a family.
 #[derive(Debug)]
@@ -18,8 +19,9 @@ pub(super) struct Wanted<'a> {
     pub(super) name: &'a str,
     pub(super) help: &'a str,
     pub(super) unit: Option<Unit>,
-    pub(super) metric_type: MetricType,
     pub(super) cap: u64,
+    /// Labels of everything in the registry.
+    pub(super) root: &'a [(&'a str, &'a str)],
 }
 
 /// A sorted list that is replaced whole: readers hold one and wait for nobody, and writers try
@@ -37,35 +39,61 @@ impl Index {
     ///
     /// # Errors
     /// [`RegisterError::Conflict`] and [`RegisterError::Clash`].
-    pub(super) fn family(&self, wanted: &Wanted<'_>) -> Result<Arc<FamilyCore>, RegisterError> {
-        let mut made: Option<Arc<FamilyCore>> = None;
+    pub(super) fn family<M: Metric>(
+        &self,
+        wanted: &Wanted<'_>,
+    ) -> Result<Arc<FamilyCore<M>>, RegisterError> {
+        let mut made: Option<Arc<FamilyCore<M>>> = None;
         loop {
-            let families = self.0.load_full();
-            let place = match find(&families, base(wanted.name, wanted.metric_type)) {
+            let families = self.load();
+            let place = match find(&families, base(wanted.name, M::TYPE)) {
                 Ok(at) => return agree(&families[at], wanted),
                 Err(place) => place,
             };
-            if let Some(other) = clash(&families, wanted) {
-                return Err(mixed_up(wanted, other));
+            if let Some(other) = clash(&families, wanted.name, M::TYPE) {
+                return Err(mixed_up(wanted, other.head()));
             }
             let family = made.get_or_insert_with(|| {
-                Arc::new(FamilyCore::new(
-                    wanted.name.into(),
-                    wanted.help.into(),
-                    wanted.unit,
-                    wanted.metric_type,
-                    wanted.cap,
-                ))
+                Arc::new(FamilyCore::new(Head {
+                    name: wanted.name.into(),
+                    help: wanted.help.into(),
+                    unit: wanted.unit,
+                    metric_type: M::TYPE,
+                    cap: wanted.cap,
+                    health: Health::new(wanted.name, wanted.root),
+                }))
             });
             let mut longer = Families::with_capacity(families.len() + 1);
             longer.extend_from_slice(&families[..place]);
-            longer.push(Arc::clone(family));
+            longer.push(Arc::clone(family) as Arc<dyn AnyFamily>);
             longer.extend_from_slice(&families[place..]);
-            let before = self.0.compare_and_swap(&families, Arc::new(longer));
-            if Arc::ptr_eq(&before, &families) {
+            if self.replace(&families, longer) {
                 return Ok(Arc::clone(family));
             }
         }
+    }
+
+    /// Removes a family that nobody uses.
+    pub(super) fn remove<M: Metric>(&self, family: &FamilyCore<M>) {
+        loop {
+            let families = self.load();
+            let name = base(&family.head.name, M::TYPE);
+            let Ok(at) = find(&families, name) else { return };
+            // Another one may have its name already.
+            if !std::ptr::addr_eq(Arc::as_ptr(&families[at]), family) {
+                return;
+            }
+            let mut shorter = families.to_vec();
+            shorter.remove(at);
+            if self.replace(&families, shorter) {
+                return;
+            }
+        }
+    }
+
+    /// Whether the list was replaced; another writer may have been faster.
+    fn replace(&self, families: &Arc<Families>, by: Families) -> bool {
+        Arc::ptr_eq(&self.0.compare_and_swap(families, Arc::new(by)), families)
     }
 }
 
@@ -78,33 +106,43 @@ pub(crate) fn base(name: &str, metric_type: MetricType) -> &str {
 }
 
 fn find(families: &Families, name: &str) -> Result<usize, usize> {
-    families.binary_search_by(|family| base(&family.name, family.metric_type).cmp(name))
+    families.binary_search_by(|family| {
+        let head = family.head();
+        base(&head.name, head.metric_type).cmp(name)
+    })
 }
 
-fn agree(family: &Arc<FamilyCore>, wanted: &Wanted<'_>) -> Result<Arc<FamilyCore>, RegisterError> {
-    if *family.name != *wanted.name {
-        return Err(mixed_up(wanted, family));
+fn agree<M: Metric>(
+    family: &Arc<dyn AnyFamily>,
+    wanted: &Wanted<'_>,
+) -> Result<Arc<FamilyCore<M>>, RegisterError> {
+    let head = family.head();
+    if *head.name != *wanted.name {
+        return Err(mixed_up(wanted, head));
     }
-    if (family.metric_type, family.unit) != (wanted.metric_type, wanted.unit) {
-        let (name, registered) = (wanted.name.to_owned(), family.metric_type.kind());
-        return Err(RegisterError::Conflict { name, registered });
+    let conflict = || RegisterError::Conflict {
+        name: wanted.name.to_owned(),
+        registered: head.metric_type.kind(),
+    };
+    if (head.metric_type, head.unit) != (M::TYPE, wanted.unit) {
+        return Err(conflict());
     }
-    if *family.help != *wanted.help {
-        if family.health.help_conflicts.get() == 0 {
+    if *head.help != *wanted.help {
+        if head.health.help_conflicts.get() == 0 {
             tracing::warn!(
-                family = &*family.name,
-                kept = &*family.help,
+                family = &*head.name,
+                kept = &*head.help,
                 ignored = wanted.help,
                 "a metric was registered again with another help text"
             );
         }
-        family.health.help_conflicts.inc();
+        head.health.help_conflicts.inc();
     }
-    Ok(Arc::clone(family))
+    Arc::clone(family).as_any().downcast().map_err(|_| conflict())
 }
 
 /// Why `wanted` cannot stand beside `other`.
-fn mixed_up(wanted: &Wanted<'_>, other: &FamilyCore) -> RegisterError {
+fn mixed_up(wanted: &Wanted<'_>, other: &Head) -> RegisterError {
     let name = wanted.name.to_owned();
     if *name == *other.name {
         return RegisterError::Conflict { name, registered: other.metric_type.kind() };
@@ -112,10 +150,14 @@ fn mixed_up(wanted: &Wanted<'_>, other: &FamilyCore) -> RegisterError {
     RegisterError::Clash { name, other: other.name.to_string() }
 }
 
-/// A family whose samples would be mixed up with those of `wanted`, under the rules of OpenMetrics.
-fn clash<'a>(families: &'a Families, wanted: &Wanted<'_>) -> Option<&'a Arc<FamilyCore>> {
-    let name = base(wanted.name, wanted.metric_type);
-    let under = suffixes(wanted.metric_type.kind()).iter().find_map(|suffix| {
+/// A family whose samples would be mixed up with those of `name`, under the rules of OpenMetrics.
+fn clash<'a>(
+    families: &'a Families,
+    name: &str,
+    metric_type: MetricType,
+) -> Option<&'a Arc<dyn AnyFamily>> {
+    let name = base(name, metric_type);
+    let under = suffixes(metric_type.kind()).iter().find_map(|suffix| {
         // A name that is one of our samples' names.
         let at = find(families, &format!("{name}{suffix}")).ok()?;
         Some(&families[at])
@@ -125,7 +167,7 @@ fn clash<'a>(families: &'a Families, wanted: &Wanted<'_>) -> Option<&'a Arc<Fami
             // A family one of whose samples has our name.
             let at = find(families, name.strip_suffix(suffix)?).ok()?;
             let other = &families[at];
-            suffixes(other.metric_type.kind()).contains(suffix).then_some(other)
+            suffixes(other.head().metric_type.kind()).contains(suffix).then_some(other)
         })
     };
     under.or_else(over)
@@ -143,10 +185,17 @@ fn suffixes(kind: MetricKind) -> &'static [&'static str] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metric;
 
     fn add(index: &Index, name: &str, metric_type: MetricType) -> Result<(), RegisterError> {
-        let wanted = Wanted { name, help: "", unit: None, metric_type, cap: 1 };
-        index.family(&wanted).map(drop)
+        let wanted = Wanted { name, help: "", unit: None, cap: 1, root: &[] };
+        match metric_type {
+            MetricType::Counter => index.family::<metric::Counter>(&wanted).map(drop),
+            MetricType::Gauge => index.family::<metric::Gauge>(&wanted).map(drop),
+            MetricType::FloatGauge => index.family::<metric::FloatGauge>(&wanted).map(drop),
+            MetricType::Histogram => index.family::<metric::Histogram>(&wanted).map(drop),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -155,7 +204,7 @@ mod tests {
         for name in ["c_total", "a_total", "b_total", "a_total"] {
             add(&index, name, MetricType::Counter).unwrap();
         }
-        let names: Vec<_> = index.load().iter().map(|f| f.name.to_string()).collect();
+        let names: Vec<_> = index.load().iter().map(|f| f.head().name.to_string()).collect();
         assert_eq!(names, ["a_total", "b_total", "c_total"]);
     }
 

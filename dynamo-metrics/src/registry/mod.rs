@@ -10,28 +10,37 @@
 //! - [`dynamic_family`](MetricBuilder::dynamic_family): one for each set of label values that come as
 //!   text, capped.
 
+mod any;
 mod builder;
 mod error;
+mod families;
+mod family;
+#[cfg(all(test, not(dynamo_metrics_loom)))]
+mod family_tests;
 mod gather;
+mod group;
 mod index;
+mod list;
+#[cfg(all(test, dynamo_metrics_loom))]
+mod model;
+mod node;
 mod scope;
-mod series;
-#[cfg(test)]
+mod shown;
+#[cfg(all(test, not(dynamo_metrics_loom)))]
 mod tests;
 
 use std::ops::Deref;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use builder::{DynamicFamily, Family, MetricBuilder};
+pub use builder::MetricBuilder;
 pub use error::RegisterError;
+pub use families::{DynamicFamily, Family};
 pub(crate) use gather::Walk;
 pub use scope::Scope;
 
-use crate::metric::Counter;
 use crate::metric::visit::Visitor;
-use index::Index;
-use scope::Tree;
+use node::Tree;
 
 /// Series that a family holds before label values read `_overflow`.
 const SERIES_CAP: u64 = 2_000;
@@ -129,13 +138,7 @@ impl RegistryBuilder {
     #[must_use]
     pub fn build(self) -> Registry {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Registry(Scope::root(Tree {
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
-            index: Index::default(),
-            callbacks: boxcar::Vec::new(),
-            callback_panics: Counter::default(),
-            worker_id: self.worker_id.map(|id| format!("{id:x}").into()),
-            series_cap: self.series_cap,
-        }))
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Registry(Scope::root(Tree::new(number, self.worker_id, self.series_cap)))
     }
 }

@@ -2,12 +2,10 @@
 
 use std::any::Any;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Arc, OnceLock};
-
-use papaya::HashMap;
+use std::sync::Arc;
 
 use super::builder::MetricBuilder;
-use super::index::{Families, Index};
+use super::node::{Level, Node, Tree};
 use crate::metric::{Counter, FloatCounter, FloatGauge, Gauge, Histogram, UpDownCounter};
 use crate::name::{AUTOMATIC_LABELS, metric_name, scope_value};
 
@@ -34,40 +32,14 @@ const COMPONENT_PREFIX: &str = "dynamo_component";
 #[derive(Debug, Clone)]
 pub struct Scope {
     pub(super) tree: Arc<Tree>,
-    node: Arc<Node>,
+    pub(super) node: Arc<Node>,
     /// `None` for the tree's own rule: no prefix at the root, `dynamo_component` below.
     prefix: Option<Arc<str>>,
 }
 
-/// What all scopes of a registry share.
-pub(super) struct Tree {
-    pub(super) index: Index,
-    pub(super) callbacks: boxcar::Vec<Box<dyn Fn() + Send + Sync>>,
-    pub(super) callback_panics: Counter,
-    pub(super) worker_id: Option<Box<str>>,
-    pub(super) series_cap: u64,
-    /// Its own, in the process.
-    pub(super) number: u64,
-}
-
-#[derive(Debug, Default)]
-struct Node {
-    /// Namespace, component and endpoint, as labels show them; empty where there is none.
-    names: [Box<str>; 3],
-    children: HashMap<(Level, Box<str>), Arc<Node>>,
-    slot: OnceLock<Box<dyn Any + Send + Sync>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Level {
-    Namespace,
-    Component,
-    Endpoint,
-}
-
 impl Scope {
     pub(super) fn root(tree: Tree) -> Self {
-        Self { tree: Arc::new(tree), node: Arc::default(), prefix: None }
+        Self { tree: Arc::new(tree), node: Arc::new(Node::root()), prefix: None }
     }
 
     /// The namespace `name` below this scope; its label is `dynamo_namespace`.
@@ -151,9 +123,32 @@ impl Scope {
     ///
     /// It runs where the scrape runs, so it must not block. A panic is caught, counted in
     /// `dynamo_metrics_collect_errors_total{source="update_callback"}`, and costs nothing else.
-    /// It stays for as long as the registry does.
+    /// It stays for as long as the scope does.
     pub fn add_update_callback(&self, callback: impl Fn() + Send + Sync + 'static) {
-        self.tree.callbacks.push(Box::new(callback));
+        self.tree.add_callback(&self.node, Arc::new(callback));
+    }
+
+    /// Removes the scope: all series that were registered in it or below it, whatever the prefix,
+    /// its update callbacks, and the memory of both.
+    ///
+    /// Handles that are still there record to values that nobody sees. Whoever registers through
+    /// this handle again gets [`RegisterError::ScopeRemoved`](super::RegisterError::ScopeRemoved);
+    /// whoever asks the scope above for the name gets a new, empty one. The root cannot go; all that
+    /// is in it does.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::{encode, registry::Registry};
+    ///
+    /// let registry = Registry::new();
+    /// let worker = registry.component("worker_7");
+    /// worker.counter("jobs_total", "Jobs.").register()?.inc();
+    /// worker.remove();
+    /// assert_eq!(encode::text(&registry), "");
+    /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+    /// ```
+    pub fn remove(&self) {
+        self.tree.remove(&self.node);
     }
 
     /// The same place with this prefix, unless it was given one.
@@ -167,8 +162,8 @@ impl Scope {
         !self.node.names[Level::Endpoint as usize].is_empty()
     }
 
-    /// Something that a floor above keeps at this place of the tree, for as long as the tree lives;
-    /// `None` if something of another type is there.
+    /// Something that a floor above keeps at this place of the tree, for as long as the place is
+    /// there; `None` if something of another type is.
     pub(crate) fn slot<T: Any + Default + Send + Sync>(&self) -> Option<&T> {
         self.node.slot.get_or_init(|| Box::new(T::default())).downcast_ref()
     }
@@ -214,37 +209,12 @@ impl Scope {
     }
 
     fn child(&self, level: Level, name: &str) -> Self {
-        let value: Box<str> = scope_value(name).into();
-        if value.is_empty() {
+        let name = scope_value(name);
+        if name.is_empty() {
             return self.clone();
         }
-        let children = self.node.children.pin();
-        let node = match children.get(&(level, value.clone())) {
-            Some(node) => node,
-            None => children.get_or_insert_with((level, value.clone()), || {
-                let mut names = self.node.names.clone();
-                let own = &mut names[level as usize];
-                *own = if own.is_empty() { value } else { format!("{own}_{value}").into() };
-                Arc::new(Node { names, ..Node::default() })
-            }),
-        };
-        Self { tree: Arc::clone(&self.tree), node: Arc::clone(node), prefix: self.prefix.clone() }
-    }
-}
-
-impl Tree {
-    pub(super) fn families(&self) -> Arc<Families> {
-        self.index.load()
-    }
-}
-
-impl std::fmt::Debug for Tree {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tree")
-            .field("families", &self.index.load().len())
-            .field("callbacks", &self.callbacks.count())
-            .field("worker_id", &self.worker_id)
-            .finish_non_exhaustive()
+        let node = self.tree.child(&self.node, level, &name);
+        Self { tree: Arc::clone(&self.tree), node, prefix: self.prefix.clone() }
     }
 }
 

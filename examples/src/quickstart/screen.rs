@@ -115,14 +115,14 @@ impl Visitor for Board {
     }
 
     fn series(&mut self, series: &Series<'_>) {
-        let frontend = series.labels.contains("dynamo_component=\"frontend\"");
-        let known_model = !series.labels.contains("model=\"unknown_model\"");
+        let is = |name, value| series.labels.get(name).is_some_and(|label| label == value);
+        let frontend = is("dynamo_component", "frontend");
+        let known_model = !is("model", "unknown_model");
         match (self.family.as_str(), series.value) {
             ("dynamo_component_request_outcomes_total", Value::Counter(Number::Unsigned(n)))
                 if frontend =>
             {
-                let outcome = series.labels.split("outcome=\"").nth(1).unwrap_or_default();
-                let outcome = outcome.trim_end_matches('"').to_owned();
+                let outcome = series.labels.get("outcome").unwrap_or_default().into_owned();
                 *self.outcomes.entry(outcome).or_default() += n;
                 self.requests += n;
             }

@@ -1,0 +1,59 @@
+//! What every handle points to: a value, the labels that it is shown with, and since when it is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::exemplar::Exemplars;
+use crate::label::Labels;
+
+/// One line of a scrape (a dozen for a histogram), kept for as long as a handle or the registry has
+/// it.
+#[derive(Debug)]
+pub struct Series<V> {
+    pub(crate) labels: Labels,
+    /// Milliseconds since 1970.
+    created: u64,
+    /// Where in its family's list it is, or that it is not.
+    place: AtomicU32,
+    pub(super) exemplars: Option<Box<Exemplars>>,
+    pub(super) value: V,
+}
+
+/// No place in any list.
+const NOWHERE: u32 = u32::MAX;
+
+impl<V> Series<V> {
+    pub(super) fn new(labels: Labels, exemplars: Option<Box<Exemplars>>, value: V) -> Arc<Self> {
+        let place = AtomicU32::new(NOWHERE);
+        Arc::new(Self { labels, created: now(), place, exemplars, value })
+    }
+
+    /// A value that no registry shows.
+    pub(super) fn alone(value: V) -> Arc<Self> {
+        Self::new(Labels::none(), None, value)
+    }
+
+    /// When the series was made, in milliseconds since 1970.
+    pub(crate) fn created(&self) -> u64 {
+        self.created
+    }
+
+    /// Its place in its family's list; `None` if it was removed, or never shown.
+    #[inline]
+    pub(crate) fn place(&self) -> Option<usize> {
+        let place = self.place.load(Ordering::Relaxed);
+        (place != NOWHERE).then_some(place as usize)
+    }
+
+    pub(crate) fn set_place(&self, place: Option<usize>) {
+        let place = place.and_then(|place| u32::try_from(place).ok()).unwrap_or(NOWHERE);
+        self.place.store(place, Ordering::Relaxed);
+    }
+}
+
+/// The time of day, in milliseconds since 1970.
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,189 @@
+//! Families: metrics of one name that differ in their labels, as users hold them.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::family::FamilyCore;
+use super::group::{Dense, Group};
+use crate::cell::TooManyColumns;
+use crate::label::LabelSet;
+use crate::metric::Metric;
+
+/// Metrics of one name that differ in a typed set of labels.
+///
+/// # Examples
+/// ```
+/// use dynamo_metrics::label::{LabelSet, LabelValue};
+/// use dynamo_metrics::registry::{Family, Registry};
+/// use dynamo_metrics::metric::Counter;
+///
+/// #[derive(Clone, PartialEq, Eq, Hash, LabelValue)]
+/// enum Tier { Free, Paid }
+/// #[derive(Clone, PartialEq, Eq, Hash, LabelSet)]
+/// struct Plan { tier: Tier }
+///
+/// let registry = Registry::new();
+/// let calls: Family<Plan, Counter> = registry.counter("calls_total", "Calls.").family()?;
+/// calls.with(&Plan { tier: Tier::Paid }).inc();
+/// assert_eq!(calls.with(&Plan { tier: Tier::Paid }).get(), 1);
+/// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+/// ```
+pub struct Family<L, M: Metric> {
+    core: Arc<FamilyCore<M>>,
+    group: Arc<Group<M>>,
+    /// Every series by its index, if labels have one.
+    dense: Option<Dense<M>>,
+    labels: PhantomData<fn(L)>,
+}
+
+/// Metrics of one name that differ in `N` labels whose values are text.
+///
+/// A family holds a bounded number of series (2 000 unless the registry says otherwise). Past
+/// that, label values read `_overflow`, and `dynamo_metrics_series_overflow_total` counts how
+/// often.
+///
+/// # Examples
+/// ```
+/// use dynamo_metrics::registry::Registry;
+///
+/// let registry = Registry::new();
+/// let loads = registry.counter("loads_total", "Loads.").dynamic_family(["model", "device"])?;
+/// loads.with(["llama", "gpu0"]).inc();
+/// assert_eq!(loads.with(["llama", "gpu0"]).get(), 1);
+/// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+/// ```
+pub struct DynamicFamily<M: Metric, const N: usize> {
+    core: Arc<FamilyCore<M>>,
+    group: Arc<Group<M>>,
+}
+
+impl<L: LabelSet, M: Metric> Family<L, M> {
+    pub(super) fn new(core: Arc<FamilyCore<M>>, group: Arc<Group<M>>) -> Self {
+        let dense = L::COUNT.map(|count| group.dense(count));
+        Self { core, group, dense, labels: PhantomData }
+    }
+
+    /// The metric of these labels, made if it is new.
+    #[must_use]
+    pub fn with(&self, labels: &L) -> M {
+        self.look_up(labels, M::clone).unwrap_or_else(|TooManyColumns| lost(&self.core))
+    }
+
+    /// Calls `record` with the metric of these labels, made if it is new.
+    ///
+    /// # Cost
+    /// An index into an array, where all labels have a known number of values (enums with
+    /// `#[derive(LabelValue)]`, `bool`, `Option` of them); else a look-up without locks. Unlike
+    /// [`with`](Self::with) it touches no reference count.
+    #[inline]
+    pub fn with_ref(&self, labels: &L, record: impl FnOnce(&M)) {
+        if let Err(TooManyColumns) = self.look_up(labels, record) {
+            self.core.head.health.overflow.inc();
+        }
+    }
+
+    /// Removes the series of these labels; whether it was there. Handles that somebody holds record
+    /// to a value that is not shown any more.
+    pub fn remove(&self, labels: &L) -> bool {
+        labels.values(|values| self.core.remove(&self.group, values))
+    }
+
+    #[inline]
+    fn look_up<R>(&self, labels: &L, seen: impl FnOnce(&M) -> R) -> Result<R, TooManyColumns> {
+        match &self.dense {
+            Some(dense) => self.group.with_index(
+                &self.core,
+                (dense, labels.index()),
+                |look| labels.values(|values| look(values)),
+                seen,
+            ),
+            None => labels.values(|values| self.group.with(&self.core, values, seen)),
+        }
+    }
+}
+
+impl<M: Metric, const N: usize> DynamicFamily<M, N> {
+    pub(super) fn new(core: Arc<FamilyCore<M>>, group: Arc<Group<M>>) -> Self {
+        Self { core, group }
+    }
+
+    /// The metric of these label values, given in the order of the names, made if it is new.
+    #[must_use]
+    pub fn with(&self, values: [&str; N]) -> M {
+        let found = self.group.with(&self.core, &values, M::clone);
+        found.unwrap_or_else(|TooManyColumns| lost(&self.core))
+    }
+
+    /// Calls `record` with the metric of these label values, made if it is new.
+    ///
+    /// # Cost
+    /// A look-up without locks; unlike [`with`](Self::with) it touches no reference count.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::registry::Registry;
+    ///
+    /// let registry = Registry::new();
+    /// let loads = registry.counter("loads_total", "Loads.").dynamic_family(["model"])?;
+    /// loads.with_ref(["llama"], |loads| loads.inc());
+    /// assert_eq!(loads.with(["llama"]).get(), 1);
+    /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+    /// ```
+    #[inline]
+    pub fn with_ref(&self, values: [&str; N], record: impl FnOnce(&M)) {
+        if let Err(TooManyColumns) = self.group.with(&self.core, &values, record) {
+            self.core.head.health.overflow.inc();
+        }
+    }
+
+    /// Removes the series of these label values; whether it was there. Handles that somebody holds
+    /// record to a value that is not shown any more.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::{encode, registry::Registry};
+    ///
+    /// let registry = Registry::new();
+    /// let loads = registry.counter("loads_total", "Loads.").dynamic_family(["model"])?;
+    /// loads.with_ref(["llama"], |loads| loads.inc());
+    /// assert!(loads.remove(["llama"]) && !loads.remove(["llama"]));
+    /// assert_eq!(encode::text(&registry), "");
+    /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+    /// ```
+    #[expect(clippy::must_use_candidate, reason = "removing is the point")]
+    pub fn remove(&self, values: [&str; N]) -> bool {
+        self.core.remove(&self.group, &values)
+    }
+}
+
+/// A metric that nobody sees: there is no place for its value. That shows as overflow.
+fn lost<M: Metric>(core: &FamilyCore<M>) -> M {
+    core.head.health.overflow.inc();
+    M::lost()
+}
+
+impl<L, M: Metric> Clone for Family<L, M> {
+    fn clone(&self) -> Self {
+        let dense = self.dense.clone();
+        Self { core: self.core.clone(), group: self.group.clone(), dense, labels: PhantomData }
+    }
+}
+
+impl<M: Metric, const N: usize> Clone for DynamicFamily<M, N> {
+    fn clone(&self) -> Self {
+        Self { core: self.core.clone(), group: self.group.clone() }
+    }
+}
+
+impl<L, M: Metric> fmt::Debug for Family<L, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Family").field("name", &self.core.head.name).finish_non_exhaustive()
+    }
+}
+
+impl<M: Metric, const N: usize> fmt::Debug for DynamicFamily<M, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DynamicFamily").field("name", &self.core.head.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,222 @@
+//! Groups: what one registration made.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use super::family::FamilyCore;
+use crate::cell::TooManyColumns;
+use crate::label::{Labels, Template, presentable};
+use crate::metric::{self, Metric, Plan};
+use crate::sync::Slot;
+
+/// The value that stands for all label values past a family's cap.
+pub(crate) const OVERFLOW: &str = "_overflow";
+
+/// Series of one family that share the labels of a scope, and differ in the values of the same
+/// label names.
+#[derive(Debug)]
+pub(crate) struct Group<M: Metric> {
+    pub(super) template: Arc<Template>,
+    pub(super) choices: Choices,
+    /// Families that show every series of this group under another name.
+    aliases: Box<[Weak<FamilyCore<M>>]>,
+    /// Every series by its index, where labels have one.
+    dense: OnceLock<Dense<M>>,
+    /// The series past the cap.
+    overflow: Slot<metric::Series<M::Value>>,
+    /// Its scope was removed: nothing new is shown.
+    gone: AtomicBool,
+    /// What is recorded to then.
+    lost: OnceLock<M>,
+}
+
+/// Series by their index, each filled when it is first asked for.
+pub(crate) type Dense<M> = Arc<[OnceLock<M>]>;
+
+/// What a registration chose.
+#[derive(Debug, Clone)]
+pub(crate) struct Choices {
+    pub(crate) plan: Plan,
+    /// Label values come at run time, and nothing but the family's cap bounds them.
+    pub(crate) open: bool,
+    /// Series go that nobody recorded to for so long.
+    pub(crate) time_to_live: Option<Duration>,
+}
+
+impl<M: Metric> Group<M> {
+    pub(crate) fn new(
+        template: Template,
+        choices: Choices,
+        aliases: Box<[Weak<FamilyCore<M>>]>,
+    ) -> Self {
+        Self {
+            template: Arc::new(template),
+            choices,
+            aliases,
+            dense: OnceLock::new(),
+            overflow: Slot::empty(),
+            gone: AtomicBool::new(false),
+            lost: OnceLock::new(),
+        }
+    }
+
+    /// Calls `seen` with the metric of these label values, which is made if it is new.
+    ///
+    /// There are as many values as names; missing ones would read as empty.
+    ///
+    /// # Errors
+    /// [`TooManyColumns`], if it is new and there is no place for its value.
+    #[inline]
+    pub(crate) fn with<R>(
+        &self,
+        family: &FamilyCore<M>,
+        values: &[&str],
+        seen: impl FnOnce(&M) -> R,
+    ) -> Result<R, TooManyColumns> {
+        match family.find(&self.template, values, seen) {
+            Ok(result) => Ok(result),
+            Err(seen) => self.make(family, values, None).map(|metric| seen(&metric)),
+        }
+    }
+
+    /// The same for labels whose index is `at`; once it is known, nothing is hashed or compared.
+    #[inline]
+    pub(crate) fn with_index<R>(
+        &self,
+        family: &FamilyCore<M>,
+        (dense, at): (&Dense<M>, usize),
+        values: impl FnOnce(&mut dyn FnMut(&[&str])),
+        seen: impl FnOnce(&M) -> R,
+    ) -> Result<R, TooManyColumns> {
+        let cell = dense.get(at);
+        if let Some(metric) = cell.and_then(OnceLock::get)
+            && metric.series().place().is_some()
+        {
+            return Ok(seen(metric));
+        }
+        let mut made = Err(TooManyColumns);
+        values(&mut |values| {
+            let found = family.find(&self.template, values, M::clone).ok();
+            made = found.map_or_else(|| self.make(family, values, cell), Ok);
+        });
+        made.map(|metric| seen(&metric))
+    }
+
+    /// The metric of these label values; there was none a moment ago.
+    #[cold]
+    fn make(
+        &self,
+        family: &FamilyCore<M>,
+        values: &[&str],
+        cell: Option<&OnceLock<M>>,
+    ) -> Result<M, TooManyColumns> {
+        if let Some(replaced) = presentable(values) {
+            let replaced: Vec<&str> = replaced.iter().map(String::as_str).collect();
+            return self.with(family, &replaced, M::clone);
+        }
+        if self.choices.open && family.is_full() {
+            // Full before the lock as well, so that nobody is making this one just now.
+            let overflow = self.overflow.with(Arc::clone).filter(|series| series.place().is_some());
+            if let Some(series) = overflow {
+                family.head.health.overflow.inc();
+                return Ok(M::of(series));
+            }
+        }
+        let metric = {
+            // Makers wait for one another; nobody who finds a series does.
+            let _making = family.lock();
+            if self.is_gone() {
+                return Ok(self.lost.get_or_init(M::lost).clone());
+            }
+            if let Ok(found) = family.find(&self.template, values, M::clone) {
+                return Ok(found);
+            }
+            if !self.choices.open || family.take_place() {
+                let made = metric::make(Labels::new(&self.template, values), &self.choices.plan);
+                if made.is_err() && self.choices.open {
+                    family.give_place_back();
+                }
+                let metric = family.attach(made?);
+                if let Some(cell) = cell {
+                    // Filled already if that one was removed; look-ups go the long way then.
+                    let _ = cell.set(metric.clone());
+                }
+                metric
+            } else {
+                family.head.health.overflow.inc();
+                let all: Vec<&str> = values.iter().map(|_| OVERFLOW).collect();
+                let overflow = if let Ok(there) = family.find(&self.template, &all, M::clone) {
+                    there
+                } else {
+                    let labels = Labels::new(&self.template, &all);
+                    family.attach(metric::make(labels, &self.choices.plan)?)
+                };
+                self.overflow.set(Some(Arc::clone(overflow.series())));
+                overflow
+            }
+        };
+        self.show_aliases(&metric);
+        Ok(metric)
+    }
+
+    /// Shows `metric` under the other names too. The family's lock is free: the other families
+    /// have locks of their own, and may be each other's aliases.
+    fn show_aliases(&self, metric: &M) {
+        for alias in self.aliases() {
+            alias.attach_other(metric);
+            // Whoever removed it meanwhile did not find it there.
+            if metric.series().place().is_none() {
+                alias.detach(metric);
+            }
+        }
+    }
+
+    /// Shows `metric`, which was removed, under the other names no longer.
+    pub(super) fn hide_aliases(&self, metric: &M) {
+        self.aliases().for_each(|alias| alias.detach(metric));
+    }
+
+    /// The families that show these series too.
+    pub(crate) fn aliases(&self) -> impl Iterator<Item = Arc<FamilyCore<M>>> {
+        self.aliases.iter().filter_map(Weak::upgrade)
+    }
+
+    /// Every series by its index; `count` is how many sets of labels there are.
+    pub(crate) fn dense(&self, count: usize) -> Dense<M> {
+        self.dense.get_or_init(|| (0..count).map(|_| OnceLock::new()).collect()).clone()
+    }
+
+    /// References to `metric` that the registry holds itself.
+    pub(super) fn own_references(&self, metric: &M) -> usize {
+        let is = |known: &&&M| Arc::ptr_eq(known.series(), metric.series());
+        let in_array = self.known().iter().filter(is).count();
+        // A look-up and a list, here and in each alias.
+        2 * (1 + self.aliases.len()) + in_array + usize::from(self.is_overflow(metric))
+    }
+
+    /// Series that have an index.
+    pub(super) fn known(&self) -> Vec<&M> {
+        let dense = self.dense.get();
+        dense.into_iter().flat_map(|dense| dense.iter()).filter_map(OnceLock::get).collect()
+    }
+
+    /// Whether `metric` stands for all past the cap.
+    pub(super) fn is_overflow(&self, metric: &M) -> bool {
+        self.overflow.with(|series| Arc::ptr_eq(series, metric.series())).unwrap_or_default()
+    }
+
+    /// Whether every series has an index.
+    pub(super) fn is_dense(&self) -> bool {
+        self.dense.get().is_some()
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    /// The family's lock is held.
+    pub(super) fn set_gone(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
+}

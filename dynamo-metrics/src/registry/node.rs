@@ -1,0 +1,259 @@
+//! Nodes: what a registry keeps for each place of its tree, and how places come and go.
+
+use std::any::Any;
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
+use papaya::{Equivalent, HashMap};
+
+use super::error::RegisterError;
+use super::index::Index;
+use crate::label::{Labels, Template};
+use crate::metric::{self, Counter};
+
+/// What all scopes of a registry share.
+pub(super) struct Tree {
+    /// Its own, in the process.
+    pub(super) number: u64,
+    pub(super) index: Index,
+    pub(super) worker_id: Option<Box<str>>,
+    pub(super) series_cap: u64,
+    pub(super) callback_panics: Counter,
+    callbacks: ArcSwap<Vec<Callback>>,
+    nodes: HashMap<Key, Arc<Node>, RandomState>,
+    next_node: AtomicU64,
+}
+
+/// Something to run before a gather, for as long as its place is there.
+#[derive(Clone)]
+pub(super) struct Callback {
+    place: Weak<Node>,
+    pub(super) run: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// A place in the tree.
+#[derive(Debug)]
+pub(super) struct Node {
+    key: Key,
+    parent: Weak<Node>,
+    /// Namespace, component and endpoint, as labels show them; empty where there is none.
+    pub(super) names: [Box<str>; 3],
+    pub(super) slot: OnceLock<Box<dyn Any + Send + Sync>>,
+    /// Its own, in the tree.
+    number: u64,
+    contents: Mutex<Contents>,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    children: Vec<Arc<Node>>,
+    registered: Vec<Arc<dyn Registered>>,
+    removed: bool,
+}
+
+/// Something that was registered at a place, and goes with it.
+pub(super) trait Registered: std::fmt::Debug + Send + Sync {
+    fn remove(&self, index: &Index);
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Level {
+    Namespace,
+    Component,
+    Endpoint,
+}
+
+/// A place, by the one above it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Key {
+    parent: u64,
+    level: Level,
+    name: Box<str>,
+}
+
+/// The same, as it comes.
+struct Wanted<'a> {
+    parent: u64,
+    level: Level,
+    name: &'a str,
+}
+
+impl Tree {
+    pub(super) fn new(number: u64, worker_id: Option<u64>, series_cap: u64) -> Self {
+        let worker_id = worker_id.map(|id| format!("{id:x}").into_boxed_str());
+        let mut labels = vec![("source", "update_callback")];
+        labels.extend(worker_id.as_deref().map(|id| ("worker_id", id)));
+        let callback_panics = Labels::new(&Arc::new(Template::new(&labels, &[])), &[]);
+        Self {
+            number,
+            index: Index::default(),
+            callback_panics: metric::counter(callback_panics),
+            worker_id,
+            series_cap,
+            callbacks: ArcSwap::default(),
+            nodes: HashMap::with_hasher(RandomState::default()),
+            next_node: AtomicU64::new(1),
+        }
+    }
+
+    /// Labels of everything in the registry.
+    pub(super) fn root_labels(&self) -> Vec<(&str, &str)> {
+        self.worker_id.as_deref().map(|id| ("worker_id", id)).into_iter().collect()
+    }
+
+    /// The place of this name below `node`; always the same one, until it is removed.
+    pub(super) fn child(&self, node: &Arc<Node>, level: Level, name: &str) -> Arc<Node> {
+        let wanted = Wanted { parent: node.number, level, name };
+        let nodes = self.nodes.pin();
+        if let Some(there) = nodes.get(&wanted) {
+            return Arc::clone(there);
+        }
+        let mut contents = node.lock();
+        if let Some(there) = nodes.get(&wanted) {
+            return Arc::clone(there);
+        }
+        let number = self.next_node.fetch_add(1, Ordering::Relaxed);
+        let child = Arc::new(node.below(number, level, name, contents.removed));
+        // Below what is gone nothing is kept.
+        if !contents.removed {
+            contents.children.push(Arc::clone(&child));
+            nodes.insert(child.key.clone(), Arc::clone(&child));
+        }
+        child
+    }
+
+    /// Removes what is at `node` and below; the node too, unless it is the root.
+    pub(super) fn remove(&self, node: &Arc<Node>) {
+        if let Some(parent) = node.parent.upgrade() {
+            parent.lock().children.retain(|child| !Arc::ptr_eq(child, node));
+        }
+        self.clear(node);
+        self.callbacks.rcu(|callbacks| {
+            let alive =
+                |callback: &&Callback| !callback.place.upgrade().is_none_or(|at| at.is_removed());
+            callbacks.iter().filter(alive).cloned().collect::<Vec<_>>()
+        });
+    }
+
+    fn clear(&self, node: &Arc<Node>) {
+        let root = node.number == 0;
+        let Contents { children, registered, .. } = {
+            let mut contents = node.lock();
+            std::mem::replace(&mut *contents, Contents { removed: !root, ..Contents::default() })
+        };
+        if !root {
+            // Another one may be there already.
+            let _ = self.nodes.pin().remove_if(&node.key, |_, there| Arc::ptr_eq(there, node));
+        }
+        for child in &children {
+            self.clear(child);
+        }
+        for registered in &registered {
+            registered.remove(&self.index);
+        }
+    }
+
+    /// Removes `registered` when `node` is.
+    ///
+    /// # Errors
+    /// [`RegisterError::ScopeRemoved`], if that is so already; it is removed then.
+    pub(super) fn keep(
+        &self,
+        node: &Node,
+        registered: Arc<dyn Registered>,
+    ) -> Result<(), RegisterError> {
+        let mut contents = node.lock();
+        if contents.removed {
+            drop(contents);
+            registered.remove(&self.index);
+            return Err(RegisterError::ScopeRemoved);
+        }
+        contents.registered.push(registered);
+        Ok(())
+    }
+
+    pub(super) fn add_callback(&self, node: &Arc<Node>, run: Arc<dyn Fn() + Send + Sync>) {
+        let callback = Callback { place: Arc::downgrade(node), run };
+        self.callbacks.rcu(|callbacks| {
+            let mut longer = Vec::clone(callbacks);
+            longer.push(callback.clone());
+            longer
+        });
+    }
+
+    pub(super) fn callbacks(&self) -> Arc<Vec<Callback>> {
+        self.callbacks.load_full()
+    }
+}
+
+impl Node {
+    pub(super) fn root() -> Self {
+        Self {
+            key: Key { parent: 0, level: Level::Namespace, name: Box::default() },
+            parent: Weak::new(),
+            names: Default::default(),
+            slot: OnceLock::new(),
+            number: 0,
+            contents: Mutex::default(),
+        }
+    }
+
+    fn below(self: &Arc<Self>, number: u64, level: Level, name: &str, removed: bool) -> Self {
+        let mut names = self.names.clone();
+        let own = &mut names[level as usize];
+        *own = if own.is_empty() { name.into() } else { format!("{own}_{name}").into() };
+        Self {
+            key: Key { parent: self.number, level, name: name.into() },
+            parent: Arc::downgrade(self),
+            names,
+            slot: OnceLock::new(),
+            number,
+            contents: Mutex::new(Contents { removed, ..Contents::default() }),
+        }
+    }
+
+    pub(super) fn is_removed(&self) -> bool {
+        self.lock().removed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Both forms of a key hash as this does.
+fn hash<H: Hasher>(state: &mut H, parent: u64, level: Level, name: &str) {
+    (parent, level, name).hash(state);
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash(state, self.parent, self.level, &self.name);
+    }
+}
+
+impl Hash for Wanted<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash(state, self.parent, self.level, self.name);
+    }
+}
+
+impl Equivalent<Key> for Wanted<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        (self.parent, self.level, self.name) == (key.parent, key.level, &*key.name)
+    }
+}
+
+impl std::fmt::Debug for Tree {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tree")
+            .field("families", &self.index.load().len())
+            .field("places", &self.nodes.len())
+            .field("callbacks", &self.callbacks.load().len())
+            .field("worker_id", &self.worker_id)
+            .finish_non_exhaustive()
+    }
+}
