@@ -57,6 +57,6 @@ pub mod __private {
     pub use crate::label::{LabelSet, LabelValue, combinations, combine};
     pub use crate::llm::attribute::{
         BodyEnd, ByResult, ByStatus, ByValue, Call, IsResult, IsValue, MaybeResponse, ResultEnd,
-        Rewrap, StatusEnd, Tag, ToBodyEnd, ValueEnd, fail, global, metered, start,
+        Rewrap, Site, StatusEnd, Tag, ToBodyEnd, ValueEnd, fail, global, metered, start,
     };
 }

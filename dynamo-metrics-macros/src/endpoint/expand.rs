@@ -37,7 +37,13 @@ pub(super) fn expand(endpoint: Endpoint) -> TokenStream {
     function.block = parse_quote_spanned!(at(body.span())=> {
         // By `match`, so that the scope may be any place or value that is, or leads to, a scope.
         let #call = match #scope {
-            #here => ::dynamo_metrics::__private::start(#here, #name, &[#(#labels),*]),
+            #here => {
+                static __DYNAMO_METRICS_SITE: ::dynamo_metrics::__private::Site =
+                    ::dynamo_metrics::__private::Site::new();
+                ::dynamo_metrics::__private::start(
+                    &__DYNAMO_METRICS_SITE, #here, #name, &[#(#labels),*],
+                )
+            }
         };
         let #value = #block.await;
         #finish

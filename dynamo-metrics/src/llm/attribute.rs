@@ -10,7 +10,10 @@
 
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
+use foldhash::fast::RandomState;
 use futures_core::Stream;
 use http::Response;
 use http_body::Body;
@@ -18,22 +21,22 @@ use papaya::{Equivalent, HashMap};
 
 use super::body::ResponseBody;
 pub use super::call::Call;
-use super::endpoint::{EndpointMetrics, Kept};
+use super::endpoint::{EndpointMetrics, Kept, WeakEndpoint};
 use super::items::Metered;
 use super::outcome::{End, Outcome};
 use super::response::ResponseState;
-use crate::registry::{Registry, Scope};
+use crate::registry::{Place, Registry, Scope};
 
 /// The endpoints that attributes use at one node of the tree; `None` for one that cannot be
 /// registered.
 #[derive(Debug, Default)]
-pub(super) struct Known(HashMap<OwnedWanted, Option<EndpointMetrics>>);
+pub(super) struct Known(HashMap<OwnedWanted, Option<EndpointMetrics>, RandomState>);
 
 /// What an attribute asks of a scope, as it comes.
 struct Wanted<'a> {
     name: &'a str,
     prefix: Option<&'a str>,
-    labels: &'a [(&'a str, &'a str)],
+    labels: &'a [(&'static str, &'a str)],
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -49,9 +52,56 @@ pub fn global() -> &'static Scope {
     Registry::global()
 }
 
+/// Where an attribute stands, with the endpoint that it used last: mostly that of the next call too.
+///
+/// It keeps neither the registry nor the endpoint alive.
+pub struct Site(ArcSwapOption<Memo>);
+
+struct Memo {
+    place: Place,
+    labels: Box<[(&'static str, Box<str>)]>,
+    endpoint: WeakEndpoint,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Site {
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(ArcSwapOption::const_empty())
+    }
+
+    /// The endpoint, if the last one was of this scope and these labels and is still there.
+    #[inline]
+    fn recall(&self, scope: &Scope, labels: &[(&str, &str)]) -> Option<EndpointMetrics> {
+        let memo = self.0.load();
+        let memo = memo.as_ref()?;
+        let told = memo.labels.iter().map(|(_, value)| &**value);
+        let same = scope.is_at(&memo.place) && told.eq(labels.iter().map(|(_, value)| *value));
+        if same { memo.endpoint.upgrade() } else { None }
+    }
+
+    /// Remembers an endpoint, unless another one is remembered that is still there: two scopes that
+    /// take turns would only push each other out.
+    fn remember(&self, scope: &Scope, labels: &[(&'static str, &str)], endpoint: &EndpointMetrics) {
+        if self.0.load().as_ref().is_none_or(|memo| memo.endpoint.upgrade().is_none()) {
+            let labels = labels.iter().map(|(name, value)| (*name, (*value).into())).collect();
+            let endpoint = endpoint.downgrade();
+            self.0.store(Some(Arc::new(Memo { place: scope.place(), labels, endpoint })));
+        }
+    }
+}
+
 /// A call begins. An endpoint that cannot be registered is logged once, and not measured.
 #[must_use]
-pub fn start(scope: &Scope, name: &str, labels: &[(&str, &str)]) -> Call {
+pub fn start(site: &Site, scope: &Scope, name: &str, labels: &[(&'static str, &str)]) -> Call {
+    if let Some(endpoint) = site.recall(scope, labels) {
+        return Call::start(endpoint);
+    }
     let Some(Kept { known, .. }) = scope.slot() else { return Call::unmeasured() };
     let wanted = Wanted { name, prefix: scope.prefix(), labels };
     let endpoints = known.0.pin();
@@ -59,7 +109,9 @@ pub fn start(scope: &Scope, name: &str, labels: &[(&str, &str)]) -> Call {
         Some(endpoint) => endpoint,
         None => endpoints.get_or_insert_with(wanted.to_owned(), || register(scope, name, labels)),
     };
-    endpoint.as_ref().map_or_else(Call::unmeasured, Call::start)
+    let Some(endpoint) = endpoint else { return Call::unmeasured() };
+    site.remember(scope, labels, endpoint);
+    Call::start(endpoint.clone())
 }
 
 fn register(scope: &Scope, name: &str, labels: &[(&str, &str)]) -> Option<EndpointMetrics> {

@@ -35,11 +35,11 @@ pub(crate) struct Serving {
 
 impl Call {
     /// Counts a run of `endpoint`, unless it is a part of one that a layer counts.
-    pub(crate) fn start(endpoint: &EndpointMetrics) -> Self {
+    pub(crate) fn start(endpoint: EndpointMetrics) -> Self {
         let id = endpoint.id();
         // Past the end of the thread's life there is no layer around either.
         let counted = COUNTED.try_with(|counted| counted.borrow().contains(&id)).unwrap_or(false);
-        let endpoint = (!counted).then(|| endpoint.clone());
+        let endpoint = (!counted).then_some(endpoint);
         if let Some(endpoint) = &endpoint {
             endpoint.start();
         }
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_call_ends_once() {
         let endpoint = endpoint();
-        let mut call = Call::start(&endpoint);
+        let mut call = Call::start(endpoint.clone());
         assert_eq!(endpoint.in_flight(), 1);
         call.end(SUCCESS);
         call.end(End { outcome: Outcome::Panic, ..SUCCESS });
@@ -143,9 +143,9 @@ mod tests {
     #[test]
     fn a_call_that_is_dropped_was_cancelled_or_panicked() {
         let endpoint = endpoint();
-        drop(Call::start(&endpoint));
+        drop(Call::start(endpoint.clone()));
         let panicked = std::panic::catch_unwind(|| {
-            let _call = Call::start(&endpoint);
+            let _call = Call::start(endpoint.clone());
             panic!("as it is meant to");
         });
         assert!(panicked.is_err());
@@ -157,15 +157,15 @@ mod tests {
     #[test]
     fn a_call_within_a_counted_one_is_not_counted_again() {
         let (outer, other) = (endpoint(), endpoint());
-        let call = Call::start(&outer);
+        let call = Call::start(outer.clone());
         {
             let _serving = call.serving();
-            drop(Call::start(&outer));
-            drop(Call::start(&other));
+            drop(Call::start(outer.clone()));
+            drop(Call::start(other.clone()));
         }
         assert_eq!(outer.ended(Outcome::Cancelled), 0);
         assert_eq!(other.ended(Outcome::Cancelled), 1);
-        drop(Call::start(&outer));
+        drop(Call::start(outer.clone()));
         assert_eq!(outer.ended(Outcome::Cancelled), 1);
     }
 }

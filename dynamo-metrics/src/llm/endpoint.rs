@@ -1,6 +1,6 @@
 //! What is measured of an endpoint: the one set that the layer and the attribute both feed.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use super::attribute::Known;
@@ -8,7 +8,7 @@ use super::outcome::{ERROR_TYPES, End, ErrorType, OUTCOMES, Outcome};
 use super::tokens::{self, Beat};
 use crate::clock::{self, Instant};
 use crate::label::LabelSet;
-use crate::metric::{Counter, FloatGauge, Histogram, UpDownCounter};
+use crate::metric::{Counter, FloatGauge, Histogram, NativeBuckets, UpDownCounter};
 use crate::registry::{Family, RegisterError, Scope};
 use crate::unit::Unit;
 
@@ -46,6 +46,10 @@ const DURATION_BOUNDS: [f64; 17] = [
 /// stream or its value does; tokens are counted when their frame or item is handed on.
 #[derive(Debug, Clone)]
 pub struct EndpointMetrics(Arc<Metrics>);
+
+/// An endpoint's metrics, for as long as somebody else keeps them.
+#[derive(Debug)]
+pub(super) struct WeakEndpoint(Weak<Metrics>);
 
 #[derive(Debug)]
 struct Metrics {
@@ -156,6 +160,7 @@ impl EndpointMetrics {
                 "Time from the start of a request to the end of its answer.",
             )
             .buckets(DURATION_BOUNDS)
+            .native(NativeBuckets::default())
             .register()?,
             request_bytes: counter("request_bytes_total", "Bytes of request bodies read.")
                 .unit(Unit::Bytes)
@@ -169,12 +174,14 @@ impl EndpointMetrics {
                     "Time from the start of a request to its first token.",
                 )
                 .buckets(&tokens::ttft_buckets()?)
+                .native(NativeBuckets::default())
                 .family()?,
                 inter_token_latency: seconds(
                     "inter_token_latency_seconds",
                     "Time between two tokens of one answer.",
                 )
                 .buckets(&tokens::itl_buckets()?)
+                .native(tokens::ITL_NATIVE)
                 .family()?,
                 output_tokens: counter(
                     "output_tokens_total",
@@ -213,6 +220,10 @@ impl EndpointMetrics {
 
     pub(super) fn response_bytes(&self) -> &Counter {
         &self.0.response_bytes
+    }
+
+    pub(super) fn downgrade(&self) -> WeakEndpoint {
+        WeakEndpoint(Arc::downgrade(&self.0))
     }
 
     /// Tells one endpoint from another, whatever other labels its series have.
@@ -257,6 +268,13 @@ impl EndpointMetrics {
                 output_tokens: families.output_tokens.with(&NoLabels {}),
             }
         })
+    }
+}
+
+impl WeakEndpoint {
+    #[inline]
+    pub(super) fn upgrade(&self) -> Option<EndpointMetrics> {
+        self.0.upgrade().map(EndpointMetrics)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use papaya::HashMap;
 
 use super::tokens;
-use crate::metric::{Buckets, Counter, Histogram, UpDownCounter};
+use crate::metric::{Buckets, Counter, Histogram, NativeBuckets, UpDownCounter};
 use crate::registry::{DynamicFamily, RegisterError, Scope};
 use crate::unit::Unit;
 
@@ -81,8 +81,13 @@ impl FrontendMetrics {
     /// [`RegisterError::Conflict`] and its like, if one of the names is taken by something else.
     pub fn register(scope: &Scope) -> Result<Self, RegisterError> {
         let scope = scope.or_prefix("dynamo_frontend");
-        let by_model = |name, help, buckets: Buckets, unit| {
-            scope.histogram(name, help).unit(unit).buckets(&buckets).dynamic_family(["model"])
+        let tokens = |name, help, buckets: Buckets| {
+            let histogram = scope.histogram(name, help).unit(Unit::Tokens);
+            histogram.buckets(&buckets).dynamic_family(["model"])
+        };
+        let seconds = |name, help, buckets: Buckets, native| {
+            let histogram = scope.histogram(name, help).unit(Unit::Seconds);
+            histogram.buckets(&buckets).native(native).dynamic_family(["model"])
         };
         Ok(Self(Arc::new(Families {
             requests: scope.counter("requests_total", "Requests that ended.").dynamic_family([
@@ -95,35 +100,33 @@ impl FrontendMetrics {
             in_flight: scope
                 .up_down_counter("inflight_requests", "Requests that are being answered.")
                 .dynamic_family(["model"])?,
-            duration: by_model(
+            duration: seconds(
                 "request_duration_seconds",
                 "Time from the start of a request to the end of its answer.",
                 Buckets::log(1.0, 512.0, 10)?,
-                Unit::Seconds,
+                NativeBuckets::default(),
             )?,
-            time_to_first_token: by_model(
+            time_to_first_token: seconds(
                 "time_to_first_token_seconds",
                 "Time from the start of a request to its first token.",
                 tokens::ttft_buckets()?,
-                Unit::Seconds,
+                NativeBuckets::default(),
             )?,
-            inter_token_latency: by_model(
+            inter_token_latency: seconds(
                 "inter_token_latency_seconds",
                 "Time between two tokens of one answer.",
                 tokens::itl_buckets()?,
-                Unit::Seconds,
+                tokens::ITL_NATIVE,
             )?,
-            input_tokens: by_model(
+            input_tokens: tokens(
                 "input_sequence_tokens",
                 "Tokens of a prompt.",
                 Buckets::log(50.0, 128_000.0, 12)?,
-                Unit::Tokens,
             )?,
-            output_sequence: by_model(
+            output_sequence: tokens(
                 "output_sequence_tokens",
                 "Tokens of an answer.",
                 Buckets::log(50.0, 32_000.0, 10)?,
-                Unit::Tokens,
             )?,
             output_tokens: scope
                 .counter("output_tokens_total", "Tokens generated, as they pass.")

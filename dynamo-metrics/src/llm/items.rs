@@ -110,7 +110,8 @@ mod tests {
         let time = Manual::new();
         time.run(|| {
             let items = stream::iter([1, 2, 3]);
-            let mut stream = Box::pin(Metered::new(Call::start(&endpoint), items, |_| false));
+            let mut stream =
+                Box::pin(Metered::new(Call::start(endpoint.clone()), items, |_| false));
             let mut next = || futures_util::FutureExt::now_or_never(stream.next()).unwrap();
             time.advance(Duration::from_millis(150));
             assert_eq!(next(), Some(1));
@@ -138,7 +139,8 @@ mod tests {
     fn an_error_makes_it_a_failure_and_a_drop_a_cancellation() {
         let (_, endpoint) = endpoint();
         let run = |items: Vec<Result<u8, ()>>, take: usize| {
-            let metered = Metered::new(Call::start(&endpoint), stream::iter(items), Result::is_err);
+            let metered =
+                Metered::new(Call::start(endpoint.clone()), stream::iter(items), Result::is_err);
             let mut taken = Box::pin(metered.take(take));
             while let Some(Some(_)) = futures_util::FutureExt::now_or_never(taken.next()) {}
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Instant;
-use crate::metric::{Buckets, BucketsError, Histogram};
+use crate::metric::{Buckets, BucketsError, Histogram, NativeBuckets};
 
 /// Dynamo's bounds for the time to the first token, in seconds.
 pub(super) fn ttft_buckets() -> Result<Buckets, BucketsError> {
@@ -14,6 +14,9 @@ pub(super) fn ttft_buckets() -> Result<Buckets, BucketsError> {
 pub(super) fn itl_buckets() -> Result<Buckets, BucketsError> {
     Buckets::log(0.001, 80.0, 20)
 }
+
+/// Native buckets for the time between tokens: from 61 microseconds to half a minute.
+pub(super) const ITL_NATIVE: NativeBuckets = NativeBuckets::of_powers(3, -14, 5);
 
 /// When tokens came: the start of the request, and the last of them.
 #[derive(Debug)]

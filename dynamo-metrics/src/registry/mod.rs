@@ -37,6 +37,7 @@ pub use builder::MetricBuilder;
 pub use error::RegisterError;
 pub use families::{DynamicFamily, Family};
 pub(crate) use gather::Walk;
+pub(crate) use scope::Place;
 pub use scope::Scope;
 
 use crate::metric::visit::Visitor;

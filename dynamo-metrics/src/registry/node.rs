@@ -215,6 +215,11 @@ impl Node {
         }
     }
 
+    /// Its own, in the tree; the root's is 0.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     pub(super) fn is_removed(&self) -> bool {
         self.lock().removed
     }

@@ -37,6 +37,14 @@ pub struct Scope {
     prefix: Option<Arc<str>>,
 }
 
+/// Which place of which tree a scope is, with its prefix; it keeps neither alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    tree: u64,
+    node: u64,
+    prefix: Option<Arc<str>>,
+}
+
 impl Scope {
     pub(super) fn root(tree: Tree) -> Self {
         Self { tree: Arc::new(tree), node: Arc::new(Node::root()), prefix: None }
@@ -166,6 +174,18 @@ impl Scope {
     /// there; `None` if something of another type is.
     pub(crate) fn slot<T: Any + Default + Send + Sync>(&self) -> Option<&T> {
         self.node.slot.get_or_init(|| Box::new(T::default())).downcast_ref()
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        let (tree, node) = (self.tree.number, self.node.number());
+        Place { tree, node, prefix: self.prefix.clone() }
+    }
+
+    /// Whether this is `place`; what was removed and made again is another one.
+    #[inline]
+    pub(crate) fn is_at(&self, place: &Place) -> bool {
+        (self.tree.number, self.node.number()) == (place.tree, place.node)
+            && self.prefix == place.prefix
     }
 
     /// A number that tells this place, under this prefix, from others in the process.
