@@ -38,6 +38,19 @@ pub(super) fn push_i64(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
+/// Appends milliseconds as seconds, with three digits after the point.
+pub(super) fn push_seconds(out: &mut Vec<u8>, milliseconds: u64) {
+    push_u64(out, milliseconds / 1000);
+    out.push(b'.');
+    let fraction = milliseconds % 1000;
+    for below in [100, 10] {
+        if fraction < below {
+            out.push(b'0');
+        }
+    }
+    push_u64(out, fraction);
+}
+
 /// A positive number as significant digits and the place of its decimal point.
 struct Digits {
     /// No zeros at either end.
@@ -145,6 +158,15 @@ mod tests {
             (f64::NEG_INFINITY, "-Inf"),
         ] {
             assert_eq!(go(value), text);
+        }
+    }
+
+    #[test]
+    fn seconds_have_three_digits_after_the_point() {
+        for (milliseconds, text) in [(0, "0.000"), (7, "0.007"), (1_070, "1.070"), (999, "0.999")] {
+            let mut out = Vec::new();
+            push_seconds(&mut out, milliseconds);
+            assert_eq!(out, text.as_bytes());
         }
     }
 

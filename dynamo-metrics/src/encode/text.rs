@@ -1,9 +1,11 @@
 //! The two text formats: Prometheus 0.0.4 and OpenMetrics 1.0.
 
-use super::number::{push_canonical, push_f64, push_i64, push_u64};
-use crate::label::Piece;
+use std::sync::Arc;
+
+use super::number::{push_canonical, push_f64, push_i64, push_seconds, push_u64};
+use crate::label::{Piece, write_pair};
 use crate::metric::visit::{Family, Labels, Number, Series, Value, Visitor};
-use crate::metric::{HistogramSnapshot, MetricKind};
+use crate::metric::{Exemplar, HistogramSnapshot, MetricKind};
 
 /// Room for what follows a bucket line's head: a bound and a count, both at their longest.
 const LONGEST_TAIL: usize = 52;
@@ -130,6 +132,24 @@ impl TextEncoder {
             self.page.extend_from_slice(b"} ");
         }
         self.number(number);
+    }
+
+    /// Ends a line, with an exemplar where the format has them and there is one.
+    fn end_line(&mut self, exemplar: impl FnOnce() -> Option<Arc<Exemplar>>) {
+        let exemplar = if self.format == Format::OpenMetrics { exemplar() } else { None };
+        if let Some(exemplar) = exemplar {
+            self.page.extend_from_slice(b" # {");
+            for (i, (name, value)) in exemplar.labels().enumerate() {
+                if i > 0 {
+                    self.page.push(b',');
+                }
+                write_pair(&mut self.page, name, value);
+            }
+            self.page.extend_from_slice(b"} ");
+            push_f64(&mut self.page, exemplar.value());
+            self.page.push(b' ');
+            push_seconds(&mut self.page, exemplar.timestamp());
+        }
         self.page.push(b'\n');
     }
 
@@ -154,15 +174,24 @@ impl TextEncoder {
         }
         self.page.reserve(self.tails.len() * (self.head.len() + LONGEST_TAIL));
         let mut below = 0;
-        for (tail, count) in self.tails.iter().zip(histogram.counts()) {
+        let exemplars = !series.exemplars.is_empty();
+        let tails = std::mem::take(&mut self.tails);
+        for (bucket, (tail, count)) in tails.iter().zip(histogram.counts()).enumerate() {
             below += count;
             self.page.extend_from_slice(&self.head);
             tail.write_to(&mut self.page);
             push_u64(&mut self.page, below);
-            self.page.push(b'\n');
+            if exemplars {
+                self.end_line(|| series.exemplars.bucket(bucket));
+            } else {
+                self.page.push(b'\n');
+            }
         }
+        self.tails = tails;
         self.sample("_sum", labels, histogram.sum().into());
+        self.end_line(|| None);
         self.sample("_count", labels, below.into());
+        self.end_line(|| None);
     }
 
     /// Writes the ends of bucket lines, unless the last histogram had the same.
@@ -216,8 +245,13 @@ impl Visitor for TextEncoder {
 
     fn series(&mut self, series: &Series<'_>) {
         match series.value {
-            Value::Counter(number) | Value::Gauge(number) => {
+            Value::Counter(number) => {
                 self.sample("", series.labels, number);
+                self.end_line(|| series.exemplars.counter());
+            }
+            Value::Gauge(number) => {
+                self.sample("", series.labels, number);
+                self.end_line(|| None);
             }
             Value::Histogram(histogram) => self.histogram(series, histogram),
         }

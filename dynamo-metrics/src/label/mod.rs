@@ -8,7 +8,7 @@ pub use dynamo_metrics_macros::{LabelSet, LabelValue};
 
 pub(crate) use copy::Piece;
 pub(crate) use template::Template;
-pub(crate) use text::{Labels, presentable, shorten};
+pub(crate) use text::{Labels, presentable, shorten, write_pair};
 
 /// A value that a label may take, out of a set that the program bounds.
 ///

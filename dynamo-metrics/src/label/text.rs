@@ -158,6 +158,13 @@ pub(crate) fn shorten(hash: u64) -> u32 {
     (hash >> 32) as u32
 }
 
+/// Appends `name="value"`, as both text formats write it.
+pub(crate) fn write_pair(out: &mut Vec<u8>, name: &str, value: &str) {
+    let mut text = String::with_capacity(name.len() + value.len() + 3);
+    push_pair(&mut text, name, value);
+    out.extend_from_slice(text.as_bytes());
+}
+
 /// Appends `name="value"`.
 pub(super) fn push_pair(out: &mut String, name: &str, value: &str) {
     out.push_str(name);

@@ -203,3 +203,23 @@ fn an_open_set_beside_a_closed_one_of_its_name_is_capped() {
     assert!(text.contains("x_total{set=\"_overflow\"} 1\n"), "{text}");
     assert!(text.contains("series_overflow_total{family=\"x_total\"} 1\n"), "{text}");
 }
+
+#[test]
+fn exemplars_stand_at_the_end_of_their_line_where_the_format_has_them() {
+    use crate::metric::ExemplarLabels;
+
+    let registry = Registry::new();
+    let calls = registry.counter("calls_total", "").exemplars().register().unwrap();
+    let waits = registry.histogram("waits", "").buckets([1.0]).exemplars().register().unwrap();
+    let labels = ExemplarLabels::new([("trace_id", "4b\"f"), ("span_id", "1")]).unwrap();
+    calls.inc_by_with_exemplar(3, &labels);
+    waits.observe_with_exemplar(2.5, &labels);
+    let text = encode::openmetrics(&registry);
+    let of = |line: &str| text.lines().find_map(|it| it.strip_prefix(line)).map(str::to_owned);
+    let exemplar = r#" # {trace_id="4b\"f",span_id="1"} "#;
+    let (call, wait) = (of("calls_total 3").unwrap(), of(r#"waits_bucket{le="+Inf"} 1"#).unwrap());
+    assert!(call.starts_with(&format!("{exemplar}3 1")), "{call}");
+    assert!(wait.starts_with(&format!("{exemplar}2.5 1")), "{wait}");
+    assert_eq!(of(r#"waits_bucket{le="1.0"} 0"#).as_deref(), Some(""));
+    assert!(!encode::text(&registry).contains(" # {"));
+}
