@@ -8,7 +8,7 @@ use std::thread::available_parallelism;
 /// The lock file says which versions of the peers were built.
 const LOCK: &str = include_str!("../../Cargo.lock");
 
-const PEERS: [&str; 13] = [
+const PEERS: [&str; 14] = [
     "prometheus-client",
     "prometheus",
     "metrics",
@@ -22,20 +22,28 @@ const PEERS: [&str; 13] = [
     "tower-http",
     "tower-otel",
     "autometrics",
+    "tracing",
 ];
 
 /// The machine and the compiler, in a line.
 pub(crate) fn machine() -> String {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpus.lines().find_map(|line| line.strip_prefix("model name"));
-    let model =
-        model.map_or("unknown processor", |model| model.trim_start_matches([' ', '\t', ':']));
+    let field = |name: &str| {
+        let line = cpus.lines().find(|line| line.split(':').next().map(str::trim) == Some(name));
+        line.and_then(|line| line.split(':').nth(1)).map_or("?", str::trim)
+    };
+    // A virtual machine may give all processors of a maker one name.
+    let (name, family, model) = (field("model name"), field("cpu family"), field("model"));
     let cores = available_parallelism().map_or(1, NonZeroUsize::get);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let compiler = Command::new("rustc").arg("--version").output();
     let compiler = compiler.map_or_else(|_| Vec::new(), |output| output.stdout);
     let compiler = String::from_utf8_lossy(&compiler);
-    format!("{model}, {cores} cores, kernel {}, {}", kernel.trim(), compiler.trim())
+    format!(
+        "{name} (family {family}, model {model}), {cores} cores, kernel {}, {}",
+        kernel.trim(),
+        compiler.trim()
+    )
 }
 
 /// The peers and their versions, in a line; none where the program was built without them.

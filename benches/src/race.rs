@@ -168,7 +168,7 @@ impl<W: FnMut() -> bool, B: FnMut() -> bool> Contender for Added<W, B> {
         (self.before)();
         if self.batch == 0 {
             self.batch = 1;
-            while repeat(self.batch, &mut self.bare)? < Duration::from_millis(1) {
+            while repeat(self.batch, &mut self.with)? < Duration::from_millis(1) {
                 self.batch *= 2;
             }
         }

@@ -20,13 +20,15 @@ pub(crate) const COUNTER: &str = "heap per counter series, 5 labels";
 pub(crate) const HISTOGRAM: &str = "heap per histogram series, 14 bounds";
 pub(crate) const REQUEST: &str = "allocations per request";
 pub(crate) const FRAME: &str = "allocations per frame";
+const STREAM: &str = "allocations per stream of events";
 
 /// What a figure is, for the report.
-pub(crate) const ROWS: [(&str, Table, Unit); 4] = [
+pub(crate) const ROWS: [(&str, Table, Unit); 5] = [
     (COUNTER, Table::Heap, Unit::Bytes),
     (HISTOGRAM, Table::Heap, Unit::Bytes),
     (REQUEST, Table::Heap, Unit::Allocations),
     (FRAME, Table::Heap, Unit::Allocations),
+    (STREAM, Table::Heap, Unit::Allocations),
 ];
 
 /// What was asked of the allocator.
@@ -43,8 +45,9 @@ type Measure<'a> = &'a dyn Fn(&mut dyn FnMut()) -> Allocated;
 
 struct Counting<'a> {
     measure: Measure<'a>,
+    handler: Handler,
     /// Counts of one exchange after warm-up, by layer.
-    counts: Vec<(String, u64)>,
+    counts: Vec<(String, f64)>,
 }
 
 /// Prints the rows that are counted, as `row<TAB>contender<TAB>figure`.
@@ -54,13 +57,16 @@ struct Counting<'a> {
 pub fn heap(measure: Measure<'_>) -> anyhow::Result<()> {
     each_library!(counters(measure));
     each_library!(histograms(measure));
-    for (name, count) in exchanges(measure, 1, Ask::Requests)? {
+    for (name, count) in exchanges(measure, Handler::frames(1), Ask::Requests)? {
         println!("{REQUEST}\t{name}\t{count}");
     }
-    let few = exchanges(measure, 1, Ask::Frames)?;
-    let many = exchanges(measure, 1 + FRAMES, Ask::Frames)?;
+    for (name, count) in exchanges(measure, Handler::events(16), Ask::Events)? {
+        println!("{STREAM}\t{name}\t{count}");
+    }
+    let few = exchanges(measure, Handler::frames(1), Ask::Frames)?;
+    let many = exchanges(measure, Handler::frames(1 + FRAMES), Ask::Frames)?;
     for ((name, few), (_, many)) in few.into_iter().zip(many) {
-        println!("{FRAME}\t{name}\t{}", (many as f64 - few as f64) / FRAMES as f64);
+        println!("{FRAME}\t{name}\t{}", (many - few) / FRAMES as f64);
     }
     Ok(())
 }
@@ -101,9 +107,14 @@ fn print<L: Library>(row: &str, allocated: Allocated, series: usize, columns: us
     println!("{row}\t{}\t{}", L::NAME, bytes - cells as f64);
 }
 
-fn exchanges(measure: Measure<'_>, frames: usize, ask: Ask) -> anyhow::Result<Vec<(String, u64)>> {
-    let mut counting = Counting { measure, counts: Vec::new() };
-    layer::visit(&Handler::frames(frames), ask, &mut counting)?;
+fn exchanges(
+    measure: Measure<'_>,
+    handler: Handler,
+    ask: Ask,
+) -> anyhow::Result<Vec<(String, f64)>> {
+    let layers = handler.clone();
+    let mut counting = Counting { measure, handler, counts: Vec::new() };
+    layer::visit(&layers, ask, &mut counting)?;
     Ok(counting.counts)
 }
 
@@ -114,17 +125,16 @@ impl Visit for Counting<'_> {
         B: Body<Data = Bytes>,
     {
         let uri = Uri::from_static(PATH);
-        // What is asked for once is not a request's; the service's own head is.
-        let own = count(self.measure, &mut Handler::frames(1), &uri)?;
+        let own = count(self.measure, &mut self.handler, &uri)?;
         let all = count(self.measure, &mut service, &uri)?;
         (ends.settle)();
-        self.counts.push((name.to_owned(), all.saturating_sub(own)));
+        self.counts.push((name.to_owned(), all - own));
         Ok(())
     }
 }
 
 /// Allocations of one exchange, after some that warm up.
-fn count<S, B>(measure: Measure<'_>, service: &mut S, uri: &Uri) -> anyhow::Result<u64>
+fn count<S, B>(measure: Measure<'_>, service: &mut S, uri: &Uri) -> anyhow::Result<f64>
 where
     S: Service<Request<Empty<Bytes>>, Response = Response<B>>,
     B: Body<Data = Bytes>,
@@ -134,5 +144,5 @@ where
     (0..100).for_each(|_| exchange());
     let counted = measure(&mut || (0..100).for_each(|_| exchange())).count;
     ensure!(failed == 0, "{failed} requests failed");
-    Ok(counted / 100)
+    Ok(counted as f64 / 100.0)
 }

@@ -15,7 +15,7 @@ use super::service::{Handler, PATH, exchange};
 use super::{Pace, Row, Table, Unit, bare};
 use crate::library::{OURS, text};
 use crate::page::total;
-use crate::race::{Added, Field, Loop};
+use crate::race::{Added, Field};
 
 pub(crate) const REQUEST: &str = "layer, added per request, head to body end";
 pub(crate) const FRAME: &str = "layer, added per frame with timing";
@@ -109,12 +109,7 @@ pub(super) fn rows() -> Vec<Row> {
 fn requests() -> anyhow::Result<Field> {
     let (mut bare, uri) = (Handler::frames(1), Uri::from_static(PATH));
     ensure!(exchange(&mut bare, &uri) == Some(180), "the service loses bytes");
-    let bare = std::sync::Mutex::new(bare);
-    let alone = Loop::new(1, move |_| {
-        if let Ok(mut bare) = bare.lock() {
-            std::hint::black_box(exchange(&mut *bare, &uri));
-        }
-    });
+    let alone = Added::new(1, move || exchange(&mut bare, &uri) == Some(180), || true);
     let mut field: Field = vec![("(bare) the service itself".to_owned(), Box::new(alone))];
     timed(&mut field, Handler::frames(1), Ask::Requests, 1)?;
     Ok(field)

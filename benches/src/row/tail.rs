@@ -1,10 +1,11 @@
 //! Tails: single operations, timed one by one, while another thread scrapes in a loop.
 //!
-//! The clock is the processor's counter; reading it twice is a part of what is timed.
+//! The clock is the processor's counter. Reading it twice is a part of what is timed, and so is a
+//! fence, without which the counter is read before the operation is done.
 
 use std::hint::spin_loop;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -121,6 +122,7 @@ fn timed(
             for step in 0..OPERATIONS {
                 let before = clock.raw();
                 op(step);
+                fence(Ordering::SeqCst);
                 took.push(clock.delta_as_nanos(before, clock.raw()) as f64);
             }
         })?;
