@@ -21,6 +21,11 @@ const SHARED: &str = "(bare) shared fetch_add";
 /// The standard library's hash of the text of labels.
 pub(crate) const HASH: &str = "(bare) SipHash of labels";
 
+/// A number on a cache line, and a neighbouring one, of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Alone(pub(super) AtomicU64);
+
 thread_local! {
     static NUMBER: Cell<u64> = const { Cell::new(0) };
     static FLOATING: Cell<f64> = const { Cell::new(0.0) };
@@ -59,9 +64,9 @@ pub(super) fn own(threads: usize) -> (String, Box<dyn Contender>) {
 }
 
 pub(super) fn shared(threads: usize) -> (String, Box<dyn Contender>) {
-    let shared = AtomicU64::new(0);
+    let shared = Alone::default();
     named(SHARED, threads, move |_| {
-        black_box(&shared).fetch_add(1, Ordering::Relaxed);
+        black_box(&shared).0.fetch_add(1, Ordering::Relaxed);
     })
 }
 

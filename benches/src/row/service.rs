@@ -17,8 +17,10 @@ pub(super) const PATH: &str = "/v1/chat/completions";
 
 /// An event of 180 bytes with one token, as OpenAI's servers send them.
 const EVENT: &[u8] = b"data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\
-    \"created\":1,\"model\":\"demo\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" word\"},\
+    \"created\":17000,\"model\":\"demo\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" word\"},\
     \"logprobs\":null,\"finish_reason\":null}]}\n\n";
+
+const _: () = assert!(EVENT.len() == 180, "rows are named after it");
 
 /// Answers every request alike, and at once.
 #[derive(Debug, Clone)]

@@ -5,13 +5,14 @@
 
 use std::hint::spin_loop;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use quanta::Clock;
 
+use super::bare::Alone;
 use super::scrape::with_counters;
 use super::{Pace, Row, Table, Unit};
 use crate::inputs::{BOUNDS, samples, strings};
@@ -85,10 +86,10 @@ fn counters() -> anyhow::Result<Field> {
     let name = "http_server_others_total";
     let counter = library.registry.counter(name, "Others.").register()?;
     let library = Arc::new(library);
-    let add = AtomicU64::new(0);
+    let add = Alone::default();
     Ok(vec![
         timed(ADD, &library, move |_| {
-            add.fetch_add(1, Ordering::Relaxed);
+            add.0.fetch_add(1, Ordering::Relaxed);
         }),
         timed(OURS, &library, move |_| counter.inc()),
         timed("(bare) nothing", &library, |_| ()),
@@ -100,10 +101,10 @@ fn histograms() -> anyhow::Result<Field> {
     let builder = library.registry.histogram("http_server_others_seconds", "Others.");
     let (histogram, samples) = (builder.buckets(BOUNDS).register()?, samples());
     let library = Arc::new(library);
-    let add = AtomicU64::new(0);
+    let add = Alone::default();
     Ok(vec![
         timed(ADD, &library, move |_| {
-            add.fetch_add(1, Ordering::Relaxed);
+            add.0.fetch_add(1, Ordering::Relaxed);
         }),
         timed(OURS, &library, move |step| histogram.observe(*samples.at(step))),
     ])
