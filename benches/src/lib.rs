@@ -1,1 +1,26 @@
-//! What recording costs: `cargo bench -p dynamo-metrics-benches`.
+//! What recording, scraping and measuring requests cost, beside other libraries in one run.
+//!
+//! `cargo xtask bench` runs it. A *row* is one operation; its *contenders* do it in turn, in a random
+//! order that changes with each round; a figure is the median over the rounds. Before a row counts,
+//! each contender must show that it recorded what it was asked to.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `library/` | the libraries, behind one trait |
+//! | `row/` | the operations, and who takes part in each |
+//! | `race` | rounds and medians |
+//! | `budget` | what ours may cost |
+//! | `inputs`, `page` | labels and samples; what a page of text says |
+//! | `report`, `machine` | `RESULTS.md` |
+
+mod budget;
+mod inputs;
+mod library;
+mod machine;
+mod page;
+mod race;
+mod report;
+mod row;
+
+pub use report::{Options, bench};
+pub use row::heap::{Allocated, heap};

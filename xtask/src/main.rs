@@ -1,4 +1,7 @@
-//! `cargo xtask test`: everything that must hold, in one command.
+//! What a person would otherwise type by hand.
+//!
+//! - `cargo xtask test`: everything that must hold, in one command.
+//! - `cargo xtask bench`: what everything costs, beside other libraries.
 
 mod steps;
 mod tools;
@@ -7,15 +10,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask test
+       cargo xtask bench [--check] [--quick] [--only <text>]
 
   test   fetch what the tests need and the machine lacks, then check the format, lint, build the
          documentation, and run every test
+  bench  time ours and other libraries in one run, and write benches/RESULTS.md; --check fails if a
+         row of ours is past its budget, --quick takes fewer rounds, --only takes the rows that
+         contain a text (these two print the report and write nothing)
 ";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test"] => steps::test(&root()),
+        ["bench", ref options @ ..] => steps::bench(&root(), options),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -1,4 +1,4 @@
-//! The steps of `cargo xtask test`, in the order in which they are cheapest to fail.
+//! The steps of each task; those of `test` in the order in which they are cheapest to fail.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -50,6 +50,14 @@ pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
     step("documentation's examples", &mut cargo(root, &["test", "--doc"]))?;
     println!("all passed in {} s", start.elapsed().as_secs());
     Ok(())
+}
+
+/// Builds the programs that measure, with the peers, and runs the one that starts the other.
+pub(crate) fn bench(root: &Path, options: &[&str]) -> anyhow::Result<()> {
+    let package = ["--profile", "bench", "-p", "dynamo-metrics-benches", "--features", "peers"];
+    step("build", &mut cargo(root, &[&["build", "--bins"], &package[..]].concat()))?;
+    let run = [&["run", "--bin", "dynamo-metrics-bench"], &package[..], &["--"], options].concat();
+    step("bench", &mut cargo(root, &run))
 }
 
 fn cargo(root: &Path, arguments: &[&str]) -> Command {
