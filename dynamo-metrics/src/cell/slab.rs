@@ -63,8 +63,14 @@ impl Slab {
     #[inline]
     fn cell(self, column: u32) -> &'static AtomicU64 {
         let (page, cell) = place(column);
-        let page = self.0[page].get_or_init(new_page);
-        &page[cell]
+        &self.page(page)[cell]
+    }
+
+    #[inline]
+    fn page(self, page: usize) -> &'static Page {
+        let page = &self.0[page];
+        // The making is out of line.
+        page.get().unwrap_or_else(|| make_page(page))
     }
 
     /// The value in `column`; zero if the page was never touched.
@@ -84,7 +90,7 @@ impl Slab {
         (second, by_too): (u32, impl FnOnce(u64) -> u64),
     ) {
         let (page, start) = place(run);
-        let page = self.0[page].get_or_init(new_page);
+        let page = self.page(page);
         let cell = &page[(start + first as usize) % PAGE];
         cell.store(by(cell.load(Ordering::Relaxed)), Ordering::Relaxed);
         let cell = &page[(start + second as usize) % PAGE];
@@ -183,6 +189,7 @@ fn place(column: u32) -> (usize, usize) {
 }
 
 #[cold]
-fn new_page() -> Page {
-    Box::new(std::array::from_fn(|_| AtomicU64::new(0)))
+#[inline(never)]
+fn make_page(page: &'static OnceLock<Page>) -> &'static Page {
+    page.get_or_init(|| Box::new(std::array::from_fn(|_| AtomicU64::new(0))))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::family::FamilyCore;
 use super::group::{Dense, Group};
@@ -32,8 +32,8 @@ use crate::metric::Metric;
 pub struct Family<L, M: Metric> {
     core: Arc<FamilyCore<M>>,
     group: Arc<Group<M>>,
-    /// Every series by its index, if labels have one.
-    dense: Option<Dense<M>>,
+    /// Every series by its index; empty if labels have none.
+    dense: Dense<M>,
     labels: PhantomData<fn(L)>,
 }
 
@@ -60,7 +60,7 @@ pub struct DynamicFamily<M: Metric, const N: usize> {
 
 impl<L: LabelSet, M: Metric> Family<L, M> {
     pub(super) fn new(core: Arc<FamilyCore<M>>, group: Arc<Group<M>>) -> Self {
-        let dense = L::COUNT.map(|count| group.dense(count));
+        let dense = L::COUNT.map_or_else(Dense::default, |count| group.dense(count));
         Self { core, group, dense, labels: PhantomData }
     }
 
@@ -91,15 +91,23 @@ impl<L: LabelSet, M: Metric> Family<L, M> {
 
     #[inline]
     fn look_up<R>(&self, labels: &L, seen: impl FnOnce(&M) -> R) -> Result<R, TooManyColumns> {
-        match &self.dense {
-            Some(dense) => self.group.with_index(
-                &self.core,
-                (dense, labels.index()),
-                |look| labels.values(|values| look(values)),
-                seen,
-            ),
-            None => labels.values(|values| self.group.with(&self.core, values, seen)),
+        // Known when the program is built, so that either way is short.
+        if L::COUNT.is_none() {
+            return labels.values(|values| self.group.with(&self.core, values, seen));
         }
+        let dense = &self.dense;
+        let known = dense.get(labels.index()).and_then(OnceLock::get);
+        match known.filter(|metric| metric.series().place().is_some()) {
+            Some(metric) => Ok(seen(metric)),
+            None => self.look_up_unknown(labels).map(|metric| seen(&metric)),
+        }
+    }
+
+    /// Out of line, so that the array's way stays short.
+    #[cold]
+    fn look_up_unknown(&self, labels: &L) -> Result<M, TooManyColumns> {
+        let cell = self.dense.get(labels.index());
+        labels.values(|values| self.group.find_or_make(&self.core, values, cell))
     }
 }
 

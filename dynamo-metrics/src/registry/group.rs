@@ -80,27 +80,15 @@ impl<M: Metric> Group<M> {
         }
     }
 
-    /// The same for labels whose index is `at`; once it is known, nothing is hashed or compared.
-    #[inline]
-    pub(crate) fn with_index<R>(
+    /// The metric of these label values, made if it is new; `cell` is where its index leads.
+    pub(crate) fn find_or_make(
         &self,
         family: &FamilyCore<M>,
-        (dense, at): (&Dense<M>, usize),
-        values: impl FnOnce(&mut dyn FnMut(&[&str])),
-        seen: impl FnOnce(&M) -> R,
-    ) -> Result<R, TooManyColumns> {
-        let cell = dense.get(at);
-        if let Some(metric) = cell.and_then(OnceLock::get)
-            && metric.series().place().is_some()
-        {
-            return Ok(seen(metric));
-        }
-        let mut made = Err(TooManyColumns);
-        values(&mut |values| {
-            let found = family.find(&self.template, values, M::clone).ok();
-            made = found.map_or_else(|| self.make(family, values, cell), Ok);
-        });
-        made.map(|metric| seen(&metric))
+        values: &[&str],
+        cell: Option<&OnceLock<M>>,
+    ) -> Result<M, TooManyColumns> {
+        let found = family.find(&self.template, values, M::clone);
+        found.or_else(|_| self.make(family, values, cell))
     }
 
     /// The metric of these label values; there was none a moment ago.

@@ -4,7 +4,7 @@
 //! anywhere, and tells what they complete. It holds no more than a bounded tail, and it never
 //! changes, delays or fails the stream that it reads.
 
-mod glance;
+mod json;
 mod openai;
 mod sse;
 

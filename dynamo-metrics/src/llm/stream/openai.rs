@@ -1,10 +1,6 @@
 //! OpenAI's chat completions and completions, as their servers really stream them.
 
-use std::borrow::Cow;
-
-use serde::Deserialize;
-
-use super::glance::{All, Gather, Glance};
+use super::json::Json;
 use super::{EventReader, Seen, SseEvent, Usage};
 
 /// Reads chat completions and completions: chunks with choices, then `[DONE]`.
@@ -25,12 +21,12 @@ pub struct OpenAi {
     done: bool,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+/// What one chunk says.
+#[derive(Debug, Default)]
 struct Chunk {
-    choices: Option<All<Choices>>,
-    usage: Option<ReportedUsage>,
-    error: Glance,
+    choices: Option<Choices>,
+    usage: Option<Usage>,
+    failed: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,33 +34,6 @@ struct Choices {
     content: bool,
     came: u64,
     finished: u64,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Choice {
-    index: Glance,
-    delta: Option<Delta>,
-    text: Glance,
-    finish_reason: Glance,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Delta {
-    content: Glance,
-    refusal: Glance,
-    reasoning_content: Glance,
-    reasoning: Glance,
-    tool_calls: Glance,
-    function_call: Glance,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ReportedUsage {
-    prompt_tokens: Glance,
-    completion_tokens: Glance,
 }
 
 impl EventReader for OpenAi {
@@ -79,10 +48,10 @@ impl EventReader for OpenAi {
             return;
         }
         // What is no JSON, or no object, is no chunk; the stream is passed on all the same.
-        let Some(chunk) = parse(event.data) else { return };
-        seen.failed |= chunk.error.said;
-        let usage = chunk.usage.as_ref().and_then(ReportedUsage::read);
-        if let Some(All(choices)) = chunk.choices {
+        let Some(chunk) = Json::read(event.data, Chunk::read) else { return };
+        seen.failed |= chunk.failed;
+        let usage = chunk.usage;
+        if let Some(choices) = chunk.choices {
             seen.needs_marker = true;
             self.choices.came |= choices.came;
             self.choices.finished |= choices.finished;
@@ -111,59 +80,74 @@ impl OpenAi {
     }
 }
 
-fn parse(data: &[u8]) -> Option<Chunk> {
-    serde_json::from_slice(data).ok().or_else(|| serde_json::from_str(&mend(data)).ok())
-}
-
-/// Replaces what JSON in the wild has and a strict reader rejects: bytes that are no UTF-8, and
-/// halves of surrogate pairs. Only whether text is empty matters here, not which it is.
-fn mend(data: &[u8]) -> Cow<'_, str> {
-    let mut text = String::from_utf8_lossy(data);
-    let mut from = 0;
-    while let Some(at) = text[from..].find("\\u").map(|at| from + at) {
-        let half = text.get(at + 2..at + 4).is_some_and(|hex| {
-            matches!(hex.as_bytes(), [b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F'])
-        });
-        // An escaped backslash is no start of an escape.
-        let escaped = text[..at].bytes().rev().take_while(|&byte| byte == b'\\').count() % 2 == 1;
-        from = at + 2;
-        if half && !escaped && text.is_char_boundary(at + 6) {
-            text.to_mut().replace_range(at..at + 6, "\\ufffd");
-        }
-    }
-    text
-}
-
-impl ReportedUsage {
-    fn read(&self) -> Option<Usage> {
-        let output_tokens = self.completion_tokens.number?;
-        Some(Usage { input_tokens: self.prompt_tokens.number.unwrap_or(0), output_tokens })
+impl Chunk {
+    fn read(json: &mut Json<'_>) -> Option<Self> {
+        let mut chunk = Self::default();
+        json.fields(|name, json| match name {
+            b"choices" if json.starts(b'[') => {
+                let mut choices = Choices::default();
+                json.elements(|json| choices.read(json))?;
+                chunk.choices = Some(choices);
+                Some(())
+            }
+            b"usage" => read_usage(json, &mut chunk.usage),
+            b"error" => {
+                chunk.failed = json.glance()?.said;
+                Some(())
+            }
+            _ => json.skip(),
+        })?;
+        Some(chunk)
     }
 }
 
-impl Gather for Choices {
-    type Element = Choice;
-
-    fn gather(&mut self, choice: Choice) {
-        let bit = 1 << choice.index.number.unwrap_or(0).min(63);
+impl Choices {
+    /// Takes one more choice.
+    fn read(&mut self, json: &mut Json<'_>) -> Option<()> {
+        let (mut index, mut finished) = (0, false);
+        json.fields(|name, json| match name {
+            b"index" => {
+                index = json.glance()?.number.unwrap_or(0);
+                Some(())
+            }
+            b"delta" => json.fields(|name, json| match name {
+                b"content" | b"refusal" | b"reasoning_content" | b"reasoning" | b"tool_calls"
+                | b"function_call" => self.take(json),
+                _ => json.skip(),
+            }),
+            b"text" => self.take(json),
+            b"finish_reason" => {
+                finished = json.glance()?.filled;
+                Some(())
+            }
+            _ => json.skip(),
+        })?;
+        let bit = 1 << index.min(63);
         self.came |= bit;
-        self.finished |= if choice.finish_reason.filled { bit } else { 0 };
-        self.content |= choice.text.filled || choice.delta.is_some_and(|delta| delta.has_content());
+        self.finished |= if finished { bit } else { 0 };
+        Some(())
+    }
+
+    fn take(&mut self, json: &mut Json<'_>) -> Option<()> {
+        self.content |= json.glance()?.filled;
+        Some(())
     }
 }
 
-impl Delta {
-    fn has_content(&self) -> bool {
-        let parts = [
-            self.content,
-            self.refusal,
-            self.reasoning_content,
-            self.reasoning,
-            self.tool_calls,
-            self.function_call,
-        ];
-        parts.iter().any(|part| part.filled)
-    }
+/// Reads usage into `usage`, if the value tells output tokens.
+fn read_usage(json: &mut Json<'_>, usage: &mut Option<Usage>) -> Option<()> {
+    let (mut input, mut output) = (None, None);
+    json.fields(|name, json| {
+        match name {
+            b"prompt_tokens" => input = json.glance()?.number,
+            b"completion_tokens" => output = json.glance()?.number,
+            _ => json.skip()?,
+        }
+        Some(())
+    })?;
+    let input_tokens = input.unwrap_or(0);
+    *usage = output.map(|output_tokens| Usage { input_tokens, output_tokens });
+    Some(())
 }
 
 #[cfg(test)]
