@@ -343,8 +343,7 @@ mod tests {
             let name = "text|type|name|id|[a\"\\\\]{0,2}";
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-                prop::collection::hash_map(name, inner, 0..5)
-                    .prop_map(|fields| Value::from_iter(fields)),
+                prop::collection::hash_map(name, inner, 0..5).prop_map(Value::from_iter),
             ]
         })
     }
