@@ -7,9 +7,6 @@ use crate::label::{Piece, write_pair};
 use crate::metric::visit::{Family, Labels, Number, Series, Value, Visitor};
 use crate::metric::{Exemplar, HistogramSnapshot, MetricKind};
 
-/// Room for what follows a bucket line's head: a bound and a count, both at their longest.
-const LONGEST_TAIL: usize = 52;
-
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -41,6 +38,8 @@ pub struct TextEncoder {
     start: String,
     /// What starts each bucket line of the series at hand.
     head: Vec<u8>,
+    /// The family at hand may have exemplars in this format.
+    exemplars: bool,
     /// The bounds of the last histogram, and how its bucket lines end: neighbours mostly share them.
     bounds: Vec<f64>,
     tails: Vec<Piece>,
@@ -67,6 +66,7 @@ impl TextEncoder {
             name: String::new(),
             start: String::new(),
             head: Vec::new(),
+            exemplars: false,
             bounds: Vec::new(),
             tails: Vec::new(),
         }
@@ -86,11 +86,9 @@ impl TextEncoder {
         self.page.len()
     }
 
-    /// Takes what was written so far.
+    /// Takes what was written so far, and makes room for `room` bytes more.
     #[cfg(feature = "exporter")]
-    pub(crate) fn take(&mut self) -> Vec<u8> {
-        // With room for as much again, so that the next piece is not moved as it grows.
-        let room = self.page.capacity();
+    pub(crate) fn take(&mut self, room: usize) -> Vec<u8> {
         std::mem::replace(&mut self.page, Vec::with_capacity(room))
     }
 
@@ -136,8 +134,7 @@ impl TextEncoder {
 
     /// Ends a line, with an exemplar where the format has them and there is one.
     fn end_line(&mut self, exemplar: impl FnOnce() -> Option<Arc<Exemplar>>) {
-        let exemplar = if self.format == Format::OpenMetrics { exemplar() } else { None };
-        if let Some(exemplar) = exemplar {
+        if let Some(exemplar) = self.exemplars.then(exemplar).flatten() {
             self.page.extend_from_slice(b" # {");
             for (i, (name, value)) in exemplar.labels().enumerate() {
                 if i > 0 {
@@ -172,7 +169,6 @@ impl TextEncoder {
             labels.write_to(&mut self.head);
             self.head.push(b',');
         }
-        self.page.reserve(self.tails.len() * (self.head.len() + LONGEST_TAIL));
         let mut below = 0;
         let exemplars = !series.exemplars.is_empty();
         let tails = std::mem::take(&mut self.tails);
@@ -234,6 +230,8 @@ impl Visitor for TextEncoder {
             (MetricKind::Counter, None) => (family.name, "unknown"),
             (kind, _) => (family.name, kind.as_str()),
         };
+        // A scraper rejects the page that has one elsewhere.
+        self.exemplars = matches!(kind, "counter" | "histogram");
         self.describe("TYPE", name, kind);
         if let Some(unit) = family.unit {
             self.describe("UNIT", name, unit.as_str());

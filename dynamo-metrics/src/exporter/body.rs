@@ -14,8 +14,11 @@ use crate::registry::Walk;
 /// A frame is sent once it is this long, in bytes.
 const FRAME: usize = 64 * 1024;
 
+/// Room for a frame, and for what the series that fills it may write beyond its end.
+const ROOM: usize = FRAME + 16 * 1024;
+
 /// Series that are written between two looks at the frame's length.
-const STEP: usize = 16;
+const STEP: usize = 4;
 
 /// The body of an exporter's answer.
 #[derive(Debug)]
@@ -41,7 +44,10 @@ impl ExporterBody {
     }
 
     pub(super) fn scrape(walk: Walk, format: Format) -> Self {
-        Self(Content::Scrape(Box::new(Scrape { walk, encoder: TextEncoder::new(format) })))
+        let mut encoder = TextEncoder::new(format);
+        // Nothing is there yet but the room for it.
+        drop(encoder.take(ROOM));
+        Self(Content::Scrape(Box::new(Scrape { walk, encoder })))
     }
 }
 
@@ -64,11 +70,13 @@ impl Body for ExporterBody {
                 if !more {
                     encoder.end();
                 }
-                let frame = encoder.take();
-                if !more {
+                if more {
+                    encoder.take(ROOM).into()
+                } else {
+                    let last = encoder.take(0);
                     self.0 = Content::Whole(Bytes::new());
+                    last.into()
                 }
-                frame.into()
             }
         };
         Poll::Ready((!frame.is_empty()).then(|| Ok(Frame::data(frame))))

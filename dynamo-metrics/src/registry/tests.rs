@@ -222,4 +222,8 @@ fn exemplars_stand_at_the_end_of_their_line_where_the_format_has_them() {
     assert!(wait.starts_with(&format!("{exemplar}2.5 1")), "{wait}");
     assert_eq!(of(r#"waits_bucket{le="1.0"} 0"#).as_deref(), Some(""));
     assert!(!encode::text(&registry).contains(" # {"));
+    // Without `_total` it is no counter there, and must not have one.
+    let odd = registry.counter("odd", "").exemplars().register().unwrap();
+    odd.inc_by_with_exemplar(1, &labels);
+    assert!(encode::openmetrics(&registry).contains("\nodd 1\n"));
 }
