@@ -56,6 +56,15 @@ fn check_steps(page: &Page) {
     }
 }
 
+/// Ends the loops of other threads, however this one ends.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn series_may_go_while_others_look_them_up_record_and_scrape() {
     let registry = Registry::new();
@@ -74,7 +83,7 @@ fn series_may_go_while_others_look_them_up_record_and_scrape() {
             .map(|turn| {
                 let (registry, steps, sizes, dense) = (&registry, &steps, &sizes, &dense);
                 threads.spawn(move || {
-                    for n in 0..3_000 {
+                    for n in 0..20_000 {
                         let (key, step) = KEYS[(n + turn) % 4];
                         steps.with_ref([key], |steps| steps.inc_by(step.into()));
                         sizes.with([key]).observe(step.into());
@@ -92,15 +101,19 @@ fn series_may_go_while_others_look_them_up_record_and_scrape() {
             let mut n = 0;
             while_others_run(Box::new(|| {
                 let key = KEYS[n % 4].0;
-                (steps.remove([key]), sizes.remove([key]), dense.remove(&FREE));
+                steps.remove([key]);
+                sizes.remove([key]);
+                dense.remove(&FREE);
                 dense.remove(&PAID);
                 registry.component(key).remove();
                 n += 1;
             }));
         });
         threads.spawn(|| while_others_run(Box::new(|| check_steps(&page(&registry)))));
-        recorders.into_iter().for_each(|recorder| recorder.join().unwrap());
-        done.store(true, Ordering::Relaxed);
+        let _done = Done(&done);
+        for recorder in recorders {
+            recorder.join().unwrap();
+        }
     });
     check_steps(&page(&registry));
     for (key, step) in KEYS {
@@ -109,7 +122,8 @@ fn series_may_go_while_others_look_them_up_record_and_scrape() {
         registry.component(key).remove();
         steps.with([key]).inc_by(step.into());
     }
-    (dense.remove(&FREE), dense.remove(&PAID));
+    dense.remove(&FREE);
+    dense.remove(&PAID);
     dense.with(&FREE).inc();
     let page = page(&registry);
     assert_eq!(page.samples().len(), 5);

@@ -32,6 +32,7 @@ fn is_doubtful(schema: u8, index: i64, value: f64) -> bool {
 }
 
 /// The index of the bucket that `value` falls into, without regard to any range.
+#[expect(clippy::cast_possible_truncation, reason = "exponents of floats are small")]
 fn index_of(schema: u8, value: f64) -> i64 {
     let mut index = (value.log2() * f64::from(1_u32 << schema)).ceil() as i64;
     while bound(schema, index) < value {
@@ -130,7 +131,8 @@ proptest! {
         prop_assert!(native.zero_threshold() <= low && low < bound(schema, first) * (1.0 + 1e-14));
         // The last of the buckets is for what lies above the range.
         let snapshot = histogram.snapshot();
-        let last = first - 2 + snapshot.native().unwrap().counts().len() as i64;
+        let length = snapshot.native().unwrap().counts().len();
+        let last = first - 2 + i64::try_from(length).unwrap();
         prop_assert!(bound(schema, last) >= high * (1.0 - 1e-14), "{last}");
         prop_assert!(bound(schema, last - 1) < high * (1.0 + 1e-14), "{last}");
     }
@@ -181,7 +183,9 @@ proptest! {
             (f64::from_bits(bits.saturating_add_signed(off)), n)
         });
         let all: Vec<_> = free.into_iter().chain(near).collect();
-        all.iter().for_each(|(sample, n)| histogram.observe_n(*sample, *n));
+        for (sample, n) in &all {
+            histogram.observe_n(*sample, *n);
+        }
         let (seen, counts) = (histogram.snapshot(), linear_counts(&bounds, all));
         prop_assert_eq!(seen.bounds(), bounds);
         prop_assert_eq!(seen.counts(), counts.as_slice());
@@ -273,7 +277,9 @@ fn bad_samples_are_dropped_and_counted() {
     assert_eq!((histogram.snapshot().count(), histogram.snapshot().sum()), (0, 0.0));
     assert_eq!(invalid(&registry), 5.0);
     let float = registry.float_counter("f_total", "").register().unwrap();
-    [f64::NAN, f64::INFINITY, -0.5].into_iter().for_each(|bad| float.inc_by(bad));
+    for bad in [f64::NAN, f64::INFINITY, -0.5] {
+        float.inc_by(bad);
+    }
     assert_eq!((float.get(), invalid(&registry)), (0.0, 8.0));
     histogram.observe_n(f64::NAN, 4);
     histogram.observe_n(f64::NAN, 0);

@@ -65,7 +65,7 @@ fn handles_count_what_ending_threads_record() {
     let open = registry.up_down_counter("c", "").register().unwrap();
     let sizes = registry.histogram("d", "").native(NativeBuckets::default()).register().unwrap();
     let waits = registry.histogram("e_seconds", "").unit(Unit::Seconds).register().unwrap();
-    let (counted, summed, level, sized, waited) =
+    let (total, work, level, samples, durations) =
         (counter.clone(), float.clone(), open.clone(), sizes.clone(), waits.clone());
     record_as_threads_end(move || {
         counter.inc();
@@ -76,30 +76,30 @@ fn handles_count_what_ending_threads_record() {
         sizes.observe(-1.0);
         waits.observe_duration(Duration::from_millis(500));
     });
-    assert_eq!((counted.get(), summed.get(), level.get()), (60, 30.0, 60));
-    assert_eq!((sized.snapshot().count(), sized.snapshot().sum()), (60, 120.0));
-    assert_eq!((waited.snapshot().count(), waited.snapshot().sum()), (60, 30.0));
+    assert_eq!((total.get(), work.get(), level.get()), (60, 30.0, 60));
+    assert_eq!((samples.snapshot().count(), samples.snapshot().sum()), (60, 120.0));
+    assert_eq!((durations.snapshot().count(), durations.snapshot().sum()), (60, 30.0));
 }
 
 #[test]
 fn timers_measure_what_ending_threads_do() {
     let registry = Registry::new();
     let waits = registry.histogram("e_seconds", "").unit(Unit::Seconds).register().unwrap();
-    let waited = waits.clone();
+    let durations = waits.clone();
     record_as_threads_end(move || _ = waits.start_timer().observe());
-    assert_eq!(waited.snapshot().count(), 60);
+    assert_eq!(durations.snapshot().count(), 60);
 }
 
 #[test]
 fn exemplars_are_no_trouble_to_ending_threads() {
     let registry = Registry::new();
     let sizes = registry.histogram("d", "").exemplars().register().unwrap();
-    let sized = sizes.clone();
+    let samples = sizes.clone();
     record_as_threads_end(move || {
         let _entered = TraceContext::new(1, 2, true).enter();
         sizes.observe(2.0);
     });
-    assert_eq!(sized.snapshot().count(), 60);
+    assert_eq!(samples.snapshot().count(), 60);
 }
 
 #[test]

@@ -171,7 +171,10 @@ impl All {
 }
 
 fn plan(n: usize) -> Plan {
-    Plan { tier: if n % 3 == 0 { Tier::Free } else { Tier::Paid }, cached: n % 2 == 0 }
+    Plan {
+        tier: if n.is_multiple_of(3) { Tier::Free } else { Tier::Paid },
+        cached: n.is_multiple_of(2),
+    }
 }
 
 /// Pages one after another, each against itself and the one before.
@@ -271,6 +274,15 @@ impl Visitor for Visits {
     }
 }
 
+/// Ends the loops of other threads, however this one ends.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Scrapes by two threads while `record` runs, and checks all that they see.
 fn scraped_while(registry: &Registry, record: impl FnOnce()) {
     let done = AtomicBool::new(false);
@@ -290,8 +302,8 @@ fn scraped_while(registry: &Registry, record: impl FnOnce()) {
                 registry.gather(&mut visits);
             }
         });
+        let _done = Done(&done);
         record();
-        done.store(true, Ordering::Relaxed);
     });
 }
 
