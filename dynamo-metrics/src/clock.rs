@@ -1,10 +1,16 @@
-//! The one door to time: a monotonic clock that costs one counter read, and that tests can move.
+//! The one door to time: a monotonic clock that costs one counter read, and the time of day. Tests
+//! can move both.
 //!
 //! [`now`] reads the processor's time stamp counter where it is invariant and the operating
 //! system's monotonic clock elsewhere ([`quanta`] decides and calibrates).
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::cell::{Cell, RefCell};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Where a manual clock starts, in nanoseconds: away from zero, so that a test can ask for an instant
+/// before the first one.
+const MANUAL_START: u64 = 1_000_000_000_000_000;
 
 /// A point in time, for measuring spans within one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +38,15 @@ pub struct Instant(quanta::Instant);
 pub struct Manual {
     clock: quanta::Clock,
     mock: Arc<quanta::Mock>,
+    /// The time of day when it was made, in milliseconds since 1970.
+    made: u64,
+}
+
+thread_local! {
+    /// Whether the current thread has a clock of its own. It has no destructor, so it can be read to
+    /// the very end of the thread.
+    static IS_MANUAL: Cell<bool> = const { Cell::new(false) };
+    static MANUAL: RefCell<Option<Manual>> = const { RefCell::new(None) };
 }
 
 /// Reads the clock.
@@ -41,7 +56,31 @@ pub struct Manual {
 #[inline]
 #[must_use]
 pub fn now() -> Instant {
-    Instant(quanta::Instant::now())
+    static CLOCK: OnceLock<quanta::Clock> = OnceLock::new();
+    if IS_MANUAL.get()
+        && let Some(now) = manual(|manual| manual.clock.now())
+    {
+        return Instant(now);
+    }
+    Instant(CLOCK.get_or_init(quanta::Clock::new).now())
+}
+
+/// The time of day, in milliseconds since 1970.
+pub(crate) fn unix_milliseconds() -> u64 {
+    if IS_MANUAL.get()
+        && let Some(now) =
+            manual(|manual| manual.made + (manual.mock.value() - MANUAL_START) / 1_000_000)
+    {
+        return now;
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Asks the current thread's manual clock.
+#[cold]
+fn manual<T>(ask: impl FnOnce(&Manual) -> T) -> Option<T> {
+    MANUAL.try_with(|manual| manual.borrow().as_ref().map(ask)).ok().flatten()
 }
 
 impl Instant {
@@ -65,9 +104,8 @@ impl Manual {
     #[must_use]
     pub fn new() -> Self {
         let (clock, mock) = quanta::Clock::mock();
-        // Away from zero, so that a test can ask for an instant before the first one.
-        mock.increment(Duration::from_secs(1_000_000));
-        Self { clock, mock }
+        mock.increment(MANUAL_START);
+        Self { clock, mock, made: unix_milliseconds() }
     }
 
     /// Moves the clock forward by `step`.
@@ -77,7 +115,19 @@ impl Manual {
 
     /// Runs `body` with this clock as the current thread's.
     pub fn run<T>(&self, body: impl FnOnce() -> T) -> T {
-        quanta::with_clock(&self.clock, body)
+        /// Puts back what was before, whatever way the body ends.
+        struct Before(Option<Manual>);
+
+        impl Drop for Before {
+            fn drop(&mut self) {
+                IS_MANUAL.set(self.0.is_some());
+                MANUAL.set(self.0.take());
+            }
+        }
+
+        let _before = Before(MANUAL.replace(Some(self.clone())));
+        IS_MANUAL.set(true);
+        body()
     }
 }
 

@@ -13,6 +13,40 @@ pub(crate) use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, 
 use std::fmt;
 use std::sync::Arc;
 
+/// Whether the current thread can still look into concurrent maps: they know threads by thread-local
+/// values, which go before other destructors of a thread have run.
+#[inline]
+pub(crate) fn has_maps() -> bool {
+    /// Goes before what maps have, since that is made first.
+    struct Alive;
+
+    impl Drop for Alive {
+        fn drop(&mut self) {
+            // To be dropped at all is what counts.
+        }
+    }
+
+    thread_local! {
+        static ALIVE: Alive = {
+            let _ = papaya::HashMap::<u8, u8>::new().pin().len();
+            Alive
+        };
+    }
+    ALIVE.try_with(|_| ()).is_ok()
+}
+
+/// Runs something that needs concurrent maps: here, or in another thread if this one has none any
+/// more. `None` if there is no other thread to be had.
+pub(crate) fn with_maps<R: Send>(run: impl FnOnce() -> R + Send) -> Option<R> {
+    if has_maps() {
+        return Some(run());
+    }
+    std::thread::scope(|scope| {
+        let other = std::thread::Builder::new().spawn_scoped(scope, run).ok()?;
+        other.join().ok()
+    })
+}
+
 /// A place for something shared, which readers look at without waiting.
 pub(crate) struct Slot<T> {
     #[cfg(not(dynamo_metrics_loom))]

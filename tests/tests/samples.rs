@@ -289,15 +289,18 @@ fn bad_samples_are_dropped_and_counted() {
 }
 
 #[test]
-fn the_longest_duration_is_a_sample_like_others() {
+fn a_time_that_nobody_measured_is_dropped_and_counted() {
     let registry = Registry::new();
     let waits = registry.histogram("wait_seconds", "").unit(Unit::Seconds).buckets([1.0]);
     let waits = waits.native(NativeBuckets::default()).register().unwrap();
+    waits.observe_duration(Duration::from_secs(5));
     waits.observe_duration(Duration::MAX);
     waits.observe(f64::MAX);
+    waits.observe_duration(Duration::from_nanos(u64::MAX / 2));
     let seen = waits.snapshot();
-    assert_eq!((seen.counts(), seen.native().unwrap().counts().last()), (&[0, 2][..], Some(&2)));
-    assert_eq!(invalid(&registry), 0.0);
+    assert_eq!((seen.counts(), seen.native().unwrap().counts().last()), (&[0, 2][..], Some(&1)));
+    assert_eq!(invalid(&registry), 2.0);
+    assert!(seen.sum() > 9.2e9, "two more would have wrapped it");
 }
 
 #[test]

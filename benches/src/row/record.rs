@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use anyhow::ensure;
-use dynamo_metrics::metric::Histogram;
+use dynamo_metrics::metric::{Histogram, NativeBuckets};
 use dynamo_metrics::registry::Registry;
 use dynamo_metrics::unit::Unit as BaseUnit;
 
@@ -72,6 +72,10 @@ fn histograms(threads: usize) -> anyhow::Result<Field> {
     }
     let mut field = vec![bare::float(threads), bare::own(threads), bare::shared(threads)];
     each_library!(of(&mut field, threads));
+    field.push(variant(threads, "ours, native buckets too", native()?, {
+        let samples = samples();
+        move |histogram, step| histogram.observe(*samples.at(step))
+    }));
     field.push(variant(threads, "ours, whole nanoseconds", seconds()?, {
         let samples = durations();
         move |histogram, step| histogram.observe_duration(*samples.at(step))
@@ -94,6 +98,11 @@ fn variant(
         Ok(())
     };
     (name.to_owned(), Box::new(run.checked(check)))
+}
+
+fn native() -> anyhow::Result<Histogram> {
+    let builder = Registry::new().histogram("x", "").buckets(BOUNDS);
+    Ok(builder.native(NativeBuckets::default()).register()?)
 }
 
 fn seconds() -> anyhow::Result<Histogram> {

@@ -8,16 +8,16 @@
 #![expect(missing_docs, missing_debug_implementations, reason = "no public API")]
 #![expect(clippy::missing_errors_doc, clippy::return_self_not_must_use, reason = "no public API")]
 
-use std::hash::{Hash, Hasher};
+use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
-use foldhash::fast::RandomState;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use foldhash::fast::FixedState;
 use futures_core::Stream;
 use http::Response;
 use http_body::Body;
-use papaya::{Equivalent, HashMap};
 
 use super::body::ResponseBody;
 pub use super::call::Call;
@@ -30,7 +30,10 @@ use crate::registry::{Place, Registry, Scope};
 /// The endpoints that attributes use at one node of the tree; `None` for one that cannot be
 /// registered.
 #[derive(Debug, Default)]
-pub(super) struct Known(HashMap<OwnedWanted, Option<EndpointMetrics>, RandomState>);
+pub(super) struct Known(ArcSwap<HashMap<u64, Vec<Entry>>>);
+
+/// What is asked for, and what it came to.
+type Entry = (OwnedWanted, Option<EndpointMetrics>);
 
 /// What an attribute asks of a scope, as it comes.
 struct Wanted<'a> {
@@ -39,7 +42,7 @@ struct Wanted<'a> {
     labels: &'a [(&'static str, &'a str)],
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct OwnedWanted {
     name: Box<str>,
     prefix: Option<Box<str>>,
@@ -104,14 +107,39 @@ pub fn start(site: &Site, scope: &Scope, name: &str, labels: &[(&'static str, &s
     }
     let Some(Kept { known, .. }) = scope.slot() else { return Call::unmeasured() };
     let wanted = Wanted { name, prefix: scope.prefix(), labels };
-    let endpoints = known.0.pin();
-    let endpoint = match endpoints.get(&wanted) {
-        Some(endpoint) => endpoint,
-        None => endpoints.get_or_insert_with(wanted.to_owned(), || register(scope, name, labels)),
+    let Some(endpoint) = known.endpoint(&wanted, || register(scope, name, labels)) else {
+        return Call::unmeasured();
     };
-    let Some(endpoint) = endpoint else { return Call::unmeasured() };
-    site.remember(scope, labels, endpoint);
-    Call::start(endpoint.clone())
+    site.remember(scope, labels, &endpoint);
+    Call::start(endpoint)
+}
+
+impl Known {
+    /// The endpoint of an attribute, made if it is new; `None` if it cannot be registered.
+    fn endpoint(
+        &self,
+        wanted: &Wanted<'_>,
+        register: impl Fn() -> Option<EndpointMetrics>,
+    ) -> Option<EndpointMetrics> {
+        let hash = wanted.hash();
+        let find = |known: &HashMap<u64, Vec<Entry>>| {
+            let mut known = known.get(&hash)?.iter();
+            known.find(|(known, _)| wanted.is(known)).map(|(_, endpoint)| endpoint.clone())
+        };
+        if let Some(endpoint) = find(&self.0.load()) {
+            return endpoint;
+        }
+        let made = register();
+        self.0.rcu(|known| {
+            let mut known = HashMap::clone(known);
+            // Who was faster registered the same.
+            if find(&known).is_none() {
+                known.entry(hash).or_default().push((wanted.to_owned(), made.clone()));
+            }
+            known
+        });
+        find(&self.0.load()).flatten()
+    }
 }
 
 fn register(scope: &Scope, name: &str, labels: &[(&str, &str)]) -> Option<EndpointMetrics> {
@@ -331,37 +359,15 @@ impl Wanted<'_> {
             labels: self.labels.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
         }
     }
-}
 
-/// Both forms of a name hash as this does.
-fn hash<'a, H: Hasher>(
-    state: &mut H,
-    name: &str,
-    prefix: Option<&str>,
-    labels: impl Iterator<Item = (&'a str, &'a str)>,
-) {
-    (name, prefix).hash(state);
-    labels.for_each(|label| label.hash(state));
-}
-
-impl Hash for Wanted<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        hash(state, self.name, self.prefix, self.labels.iter().copied());
+    fn hash(&self) -> u64 {
+        FixedState::default().hash_one((self.name, self.prefix, self.labels))
     }
-}
 
-impl Hash for OwnedWanted {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let labels = self.labels.iter().map(|(name, value)| (&**name, &**value));
-        hash(state, &self.name, self.prefix.as_deref(), labels);
-    }
-}
-
-impl Equivalent<OwnedWanted> for Wanted<'_> {
-    fn equivalent(&self, key: &OwnedWanted) -> bool {
-        let labels = key.labels.iter().map(|(name, value)| (&**name, &**value));
-        self.name == &*key.name
-            && self.prefix == key.prefix.as_deref()
+    fn is(&self, known: &OwnedWanted) -> bool {
+        let labels = known.labels.iter().map(|(name, value)| (&**name, &**value));
+        self.name == &*known.name
+            && self.prefix == known.prefix.as_deref()
             && self.labels.iter().copied().eq(labels)
     }
 }

@@ -1,8 +1,9 @@
 //! An inference frontend, by model: the names and labels of Dynamo's HTTP service.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use papaya::HashMap;
+use arc_swap::ArcSwap;
 
 use super::tokens;
 use crate::metric::{Buckets, Counter, Histogram, NativeBuckets, UpDownCounter};
@@ -57,7 +58,8 @@ struct Families {
     input_tokens: DynamicFamily<Histogram, 1>,
     output_sequence: DynamicFamily<Histogram, 1>,
     output_tokens: DynamicFamily<Counter, 1>,
-    served: HashMap<Box<str>, Arc<Model>>,
+    /// Few, and served for long.
+    served: ArcSwap<HashMap<Box<str>, Arc<Model>>>,
 }
 
 /// The series of one model.
@@ -132,24 +134,27 @@ impl FrontendMetrics {
                 .counter("output_tokens_total", "Tokens generated, as they pass.")
                 .unit(Unit::Tokens)
                 .dynamic_family(["model"])?,
-            served: HashMap::new(),
+            served: ArcSwap::default(),
         })))
     }
 
     /// Declares that `model` is served: it becomes a label value, with series at zero.
     pub fn serve(&self, model: &str) {
-        self.0.served.pin().get_or_insert_with(model.into(), || self.0.model(model));
+        self.0.served.rcu(|served| {
+            let mut served = HashMap::clone(served);
+            served.entry(model.into()).or_insert_with(|| self.0.model(model));
+            served
+        });
     }
 
     /// The series of the model that a client calls `requested`, served or not.
     pub(super) fn model(&self, requested: &str) -> Arc<Model> {
-        let served = self.0.served.pin();
-        match served.get(requested) {
-            Some(model) => Arc::clone(model),
-            None => Arc::clone(
-                served.get_or_insert_with(UNKNOWN_MODEL.into(), || self.0.model(UNKNOWN_MODEL)),
-            ),
-        }
+        let served = self.0.served.load();
+        let known = served.get(requested).or_else(|| served.get(UNKNOWN_MODEL));
+        known.cloned().unwrap_or_else(|| {
+            self.serve(UNKNOWN_MODEL);
+            self.0.model(UNKNOWN_MODEL)
+        })
     }
 
     /// Counts a request that ended.

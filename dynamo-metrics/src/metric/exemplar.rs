@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
-use super::series::now;
+use crate::clock;
 use crate::name::{LabelNameError, check_label};
 
 /// Most characters of an exemplar's label names and values together, by OpenMetrics.
@@ -198,7 +198,7 @@ impl Exemplars {
     /// Keeps a sample, unless another one came less than a second ago.
     pub(super) fn keep(&self, slot: usize, value: f64, labels: impl FnOnce() -> ExemplarLabels) {
         let Some(slot) = self.0.get(slot) else { return };
-        let (time, filled) = (now(), slot.filled.load(Ordering::Relaxed));
+        let (time, filled) = (clock::unix_milliseconds(), slot.filled.load(Ordering::Relaxed));
         if filled != 0 && time < filled.saturating_add(AGE) && filled <= time {
             return;
         }

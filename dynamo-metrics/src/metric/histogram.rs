@@ -17,7 +17,9 @@ use crate::unit::Unit;
 
 /// Samples counted in buckets, with their sum.
 ///
-/// Samples that are negative, infinite or not a number are dropped and counted.
+/// Samples that are negative, infinite or not a number are dropped and counted; where the unit is
+/// seconds, so is what is longer than 292 years. There the sum is kept in whole nanoseconds, and
+/// starts again from zero past 584 years.
 ///
 /// # Examples
 /// ```
@@ -118,8 +120,9 @@ impl Histogram {
             Sum::Nanoseconds => {
                 let whole = sample.as_secs().saturating_mul(1_000_000_000);
                 let nanoseconds = whole.saturating_add(sample.subsec_nanos().into());
-                let column = cells.observe_nanoseconds(nanoseconds, 1);
-                if let Some(exemplars) = &self.0.exemplars {
+                if let Some(column) = cells.observe_nanoseconds(nanoseconds, 1)
+                    && let Some(exemplars) = &self.0.exemplars
+                {
                     exemplars.offer(cells.bucket(column), sample.as_secs_f64());
                 }
             }
@@ -186,23 +189,29 @@ impl Cells {
         if n == 0 {
             return None;
         }
-        Some(match self.sum {
+        match self.sum {
             Sum::Float => {
                 let at = self.finder.find(sample);
                 self.run.add_both((at, n), (self.sum_column, sample * n as f64));
-                at
+                Some(at)
             }
             Sum::Nanoseconds => self.observe_nanoseconds(nanoseconds(sample), n),
-        })
+        }
     }
 
     #[inline]
-    fn observe_nanoseconds(&self, sample: u64, n: u64) -> usize {
-        // As a signed number, which is converted in one instruction; 292 years are enough.
-        let at = self.finder.find(sample.min(i64::MAX.cast_unsigned()).cast_signed() as f64);
+    fn observe_nanoseconds(&self, sample: u64, n: u64) -> Option<usize> {
+        // As a signed number, which is converted in one instruction.
+        let signed = sample.cast_signed();
+        if signed < 0 {
+            // 292 years are no time that anybody measured, and two of them all that a sum holds.
+            self.invalid.inc_by(n);
+            return None;
+        }
+        let at = self.finder.find(signed as f64);
         // Past 584 years the sum wraps, which readers take for a reset.
         self.run.add_two((at, n), (self.sum_column, sample.wrapping_mul(n)));
-        at
+        Some(at)
     }
 
     fn read(&self, snapshot: &mut HistogramSnapshot) {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::exemplar::Exemplars;
+use crate::clock;
 use crate::label::Labels;
 
 /// One line of a scrape (a dozen for a histogram), kept for as long as a handle or the registry has
@@ -26,7 +26,7 @@ const NOWHERE: u32 = u32::MAX;
 impl<V> Series<V> {
     pub(super) fn new(labels: Labels, exemplars: Option<Box<Exemplars>>, value: V) -> Arc<Self> {
         let place = AtomicU32::new(NOWHERE);
-        Arc::new(Self { labels, created: now(), place, exemplars, value })
+        Arc::new(Self { labels, created: clock::unix_milliseconds(), place, exemplars, value })
     }
 
     /// A value that no registry shows.
@@ -50,10 +50,4 @@ impl<V> Series<V> {
         let place = place.and_then(|place| u32::try_from(place).ok()).unwrap_or(NOWHERE);
         self.place.store(place, Ordering::Relaxed);
     }
-}
-
-/// The time of day, in milliseconds since 1970.
-pub(super) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -96,14 +96,18 @@ impl HistogramSnapshot {
     /// The value below which a share `q` of the samples lies, estimated within its bucket as
     /// Prometheus's `histogram_quantile` does; `None` if there is no sample.
     ///
-    /// A quantile in the last bucket reads as that bucket's lower bound.
+    /// A quantile in the last bucket reads as that bucket's lower bound. A share below 0 reads as
+    /// negative infinity, one above 1 as infinity, and what is not a number as itself.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<f64> {
         let total = self.count();
         if total == 0 {
             return None;
         }
-        let rank = q.clamp(0.0, 1.0) * total as f64;
+        if !(0.0..=1.0).contains(&q) {
+            return Some(if q.is_nan() { q } else { f64::INFINITY.copysign(q) });
+        }
+        let rank = q * total as f64;
         let mut below = 0.0;
         for (i, &count) in self.counts.iter().enumerate() {
             let within = count as f64;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::error::RegisterError;
 use super::families::{DynamicFamily, Family};
-use super::family::{Closed, FamilyCore};
+use super::family::{Closed, FamilyCore, is};
 use super::group::{Choices, Group};
 use super::index::{Index, Wanted, base};
 use super::node::Registered;
@@ -16,6 +16,7 @@ use crate::cell::TooManyColumns;
 use crate::label::{LabelSet, Template};
 use crate::metric::{Buckets, BucketsError, Counter, Histogram, Metric, NativeBuckets, Plan};
 use crate::name::{LabelNameError, check_label, metric_name};
+use crate::sync::with_maps;
 use crate::unit::Unit;
 
 /// A metric on its way into a [`Scope`]; nothing is checked before it is registered.
@@ -83,6 +84,8 @@ impl<M: Metric> MetricBuilder<M> {
     }
 
     /// Shows the same values under a second name as well, for readers that know the old one.
+    ///
+    /// Whoever registers that name itself, with the same labels, gets the same metric.
     pub fn alias(mut self, name: &str) -> Self {
         self.aliases.push(name.to_owned());
         self
@@ -117,7 +120,11 @@ impl<M: Metric> MetricBuilder<M> {
     /// # Errors
     /// Any of [`RegisterError`].
     pub fn register(self) -> Result<M, RegisterError> {
-        let (core, group) = self.group(&[], false)?;
+        with_maps(move || self.register_here()).unwrap_or(Err(RegisterError::ThreadEnds))
+    }
+
+    fn register_here(self) -> Result<M, RegisterError> {
+        let (core, group) = self.group_here(&[], false)?;
         let metric = group
             .with(&core, &[], M::clone)
             .map_err(|TooManyColumns| RegisterError::TooManyColumns)?;
@@ -148,6 +155,11 @@ impl<M: Metric> MetricBuilder<M> {
     }
 
     fn group(self, names: &[&str], open: bool) -> Result<Place<M>, RegisterError> {
+        let made = with_maps(move || self.group_here(names, open));
+        made.unwrap_or(Err(RegisterError::ThreadEnds))
+    }
+
+    fn group_here(self, names: &[&str], open: bool) -> Result<Place<M>, RegisterError> {
         let given = self.labels.iter().map(|(name, _)| name.as_str());
         let given: Vec<&str> = given.chain(names.iter().copied()).collect();
         for (i, name) in given.iter().enumerate() {
@@ -165,13 +177,15 @@ impl<M: Metric> MetricBuilder<M> {
         }
         let index = &self.scope.tree.index;
         loop {
-            let core = self.family_named(&self.name)?;
-            let aliases = self.aliases(&core)?;
-            let outcome = self.group_in(&core, &aliases, &buckets, names, open);
+            let mut families = vec![self.family_named(&self.name)?];
+            let outcome = match self.add_aliases(&mut families) {
+                Ok(()) => self.group_in(&families[0], &families[1..], &buckets, names, open),
+                Err(error) => Ok(Err(error)),
+            };
             // A family that was made for nothing leaves again.
-            for family in aliases.iter().chain([&core]) {
+            for family in &families {
                 if family.is_unused() {
-                    index.remove(family);
+                    index.remove(&**family);
                 }
             }
             // Closed: its last user removed it in this moment; the next one of its name is new.
@@ -181,14 +195,15 @@ impl<M: Metric> MetricBuilder<M> {
         }
     }
 
-    /// The families of the other names.
-    fn aliases(&self, core: &FamilyCore<M>) -> Result<Vec<Arc<FamilyCore<M>>>, RegisterError> {
-        let aliases: Result<Vec<_>, _> =
-            self.aliases.iter().map(|name| self.family_named(name)).collect();
-        aliases.map(|mut aliases| {
-            aliases.retain(|alias| alias.head.name != core.head.name);
-            aliases
-        })
+    /// Adds the families of the other names, as far as they can be had.
+    fn add_aliases(&self, families: &mut Vec<Arc<FamilyCore<M>>>) -> Result<(), RegisterError> {
+        for name in &self.aliases {
+            let alias = self.family_named(name)?;
+            if alias.head.name != families[0].head.name {
+                families.push(alias);
+            }
+        }
+        Ok(())
     }
 
     fn group_in(
@@ -205,6 +220,19 @@ impl<M: Metric> MetricBuilder<M> {
             .chain(self.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())))
             .collect();
         let key = key(&fixed, names, open);
+        let template = Arc::new(Template::new(&fixed, names));
+        let name = || core.head.name.to_string();
+        if names.is_empty() {
+            // An alias may be a series that is there already, and that must be this one.
+            let find = |family: &FamilyCore<M>| family.find(&template, &[], M::clone).ok();
+            let own = find(core);
+            let other = |there: &M| own.as_ref().is_none_or(|own| !is(own, there));
+            let taken = |alias: &&Arc<_>| find(alias).is_some_and(|there| other(&there));
+            if let Some(alias) = aliases.iter().find(taken) {
+                let name = alias.head.name.to_string();
+                return Ok(Err(RegisterError::OtherAliases { name }));
+            }
+        }
         for (i, alias) in aliases.iter().enumerate() {
             if let Err(closed) = alias.hold() {
                 self.release(&aliases[..i]);
@@ -220,14 +248,13 @@ impl<M: Metric> MetricBuilder<M> {
             };
             let choices = Choices { plan, open, time_to_live: self.time_to_live };
             let aliases = aliases.iter().map(Arc::downgrade).collect();
-            Group::new(Template::new(&fixed, names), choices, aliases)
+            Group::new(Arc::clone(&template), choices, aliases)
         });
         let is_new = matches!(made, Ok((_, true)));
         if !is_new {
             self.release(aliases);
         }
         let (group, _) = made?;
-        let name = || core.head.name.to_string();
         if group.choices.plan.buckets != *buckets {
             return Ok(Err(RegisterError::OtherBuckets { name: name() }));
         }

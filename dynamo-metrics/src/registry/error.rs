@@ -43,7 +43,7 @@ pub enum RegisterError {
         other: String,
     },
     /// The metric is registered without this alias, or the alias is another metric's.
-    #[error("{name} has other aliases in this scope, or is one of another metric")]
+    #[error("{name} has other aliases in this scope, or they are other metrics")]
     OtherAliases {
         /// The exposed name.
         name: String,
@@ -52,6 +52,9 @@ pub enum RegisterError {
     /// histogram one for each bound and two more).
     #[error("no place is left for another value")]
     TooManyColumns,
+    /// The thread is ending, and no other one could be had to register in its place.
+    #[error("the thread is ending")]
+    ThreadEnds,
     /// The scope was removed from its registry.
     #[error("the scope was removed")]
     ScopeRemoved,

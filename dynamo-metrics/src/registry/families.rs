@@ -39,8 +39,8 @@ pub struct Family<L, M: Metric> {
 
 /// Metrics of one name that differ in `N` labels whose values are text.
 ///
-/// A family holds a bounded number of series (2 000 unless the registry says otherwise). Past
-/// that, label values read `_overflow`, and `dynamo_metrics_series_overflow_total` counts how
+/// A name holds a bounded number of such series, whatever scopes they are of (2 000 unless the
+/// registry says otherwise). Past that, label values read `_overflow`, and `dynamo_metrics_series_overflow_total` counts how
 /// often.
 ///
 /// # Examples

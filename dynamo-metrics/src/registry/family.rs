@@ -11,6 +11,7 @@ use super::shown::ByLabels;
 use crate::clock::Instant;
 use crate::label::Template;
 use crate::metric::{Metric, Series};
+use crate::sync::with_maps;
 
 /// All series of one exposed name.
 #[derive(Debug)]
@@ -88,12 +89,13 @@ impl<M: Metric> FamilyCore<M> {
 
     /// Shows a series of this family, unless one of the same labels is there; returns the one that is.
     /// The lock is held.
-    pub(super) fn attach(&self, metric: M) -> M {
+    pub(super) fn attach(&self, group: &Group<M>, metric: M) -> M {
         if let Some(there) = self.by_labels.insert(&metric) {
             return there;
         }
         let place = self.list.push(Arc::clone(metric.series()));
         metric.series().set_place(Some(place));
+        group.places.widen(place);
         metric
     }
 
@@ -117,6 +119,10 @@ impl<M: Metric> FamilyCore<M> {
     /// Removes the series of these labels from this family and its aliases, if it is one of
     /// `group`'s own.
     pub(crate) fn remove(&self, group: &Group<M>, values: &[&str]) -> bool {
+        with_maps(|| self.remove_here(group, values)).unwrap_or_default()
+    }
+
+    fn remove_here(&self, group: &Group<M>, values: &[&str]) -> bool {
         let Ok(metric) = self.find(&group.template, values, M::clone) else { return false };
         let removed = self.remove_own(&mut self.lock(), group, &metric);
         if removed {
@@ -142,11 +148,22 @@ impl<M: Metric> FamilyCore<M> {
     fn take_out(&self, making: &mut Making<M>, metric: &M, place: usize) {
         self.by_labels.remove(metric);
         self.list.clear(place);
+        let Making { groups, others, .. } = making;
+        let mut by_template = HashMap::new();
         self.list.shorten(|series, place| {
-            let address = Arc::as_ptr(series).addr();
-            match making.others.get_mut(&address) {
-                Some(other) => *other = place,
-                None => series.set_place(Some(place)),
+            if by_template.is_empty() {
+                by_template.extend(groups.values().map(|group| {
+                    group.places.empty();
+                    (Arc::as_ptr(&group.template), group)
+                }));
+            }
+            if let Some(other) = others.get_mut(&Arc::as_ptr(series).addr()) {
+                *other = place;
+                return;
+            }
+            series.set_place(Some(place));
+            if let Some(group) = by_template.get(&Arc::as_ptr(series.labels.template())) {
+                group.places.widen(place);
             }
         });
     }
@@ -231,7 +248,9 @@ impl<M: Metric> FamilyCore<M> {
             return group.known().into_iter().cloned().collect();
         }
         let view = self.list.view();
-        (0..view.len())
+        group
+            .places
+            .get()
             .filter_map(|place| view.with(place, Arc::clone))
             .filter(|series| Arc::ptr_eq(series.labels.template(), &group.template))
             .map(M::of)
@@ -317,6 +336,6 @@ fn address<M: Metric>(metric: &M) -> Address {
     Arc::as_ptr(metric.series()).addr()
 }
 
-fn is<M: Metric>(one: &M, other: &M) -> bool {
+pub(super) fn is<M: Metric>(one: &M, other: &M) -> bool {
     Arc::ptr_eq(one.series(), other.series())
 }

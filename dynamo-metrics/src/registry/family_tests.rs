@@ -1,5 +1,6 @@
 //! Families and their groups: caps, removal, what is one series and what are two.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::any::{Head, Health};
@@ -18,12 +19,16 @@ fn family(cap: u64) -> Family {
     FamilyCore::new(Head { name, help, unit, metric_type, cap, health })
 }
 
+fn template(fixed: &[(&str, &str)], names: &[&str]) -> Arc<Template> {
+    Arc::new(Template::new(fixed, names))
+}
+
 fn choices(open: bool) -> Choices {
     Choices { plan: Plan::default(), open, time_to_live: None }
 }
 
 fn group(names: &[&str]) -> Group<Counter> {
-    Group::new(Template::new(&[], names), choices(true), Box::new([]))
+    Group::new(template(&[], names), choices(true), Box::new([]))
 }
 
 fn inc(group: &Group<Counter>, family: &Family, value: &str) {
@@ -79,7 +84,7 @@ fn a_series_that_is_made_again_starts_at_zero() {
 #[test]
 fn two_groups_that_name_one_series_share_it() {
     let (family, group) = (family(10), group(&["model"]));
-    let fixed = Group::new(Template::new(&[("model", "m")], &[]), choices(false), Box::new([]));
+    let fixed = Group::new(template(&[("model", "m")], &[]), choices(false), Box::new([]));
     inc(&group, &family, "m");
     fixed.with(&family, &[], |counter| assert_eq!(counter.get(), 1)).unwrap();
     assert_eq!(family.len(), 1);
@@ -133,7 +138,7 @@ fn what_nobody_records_to_or_holds_goes_after_its_time() {
         let family = family(10);
         let life = Some(Duration::from_secs(60));
         let choices = Choices { time_to_live: life, ..choices(true) };
-        let group = || Group::new(Template::new(&[], &["model"]), choices.clone(), Box::new([]));
+        let group = || Group::new(template(&[], &["model"]), choices.clone(), Box::new([]));
         let (group, _) = family.group("key", group).unwrap();
         for value in ["a", "b", "c"] {
             inc(&group, &family, value);

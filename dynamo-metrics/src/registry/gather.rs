@@ -10,6 +10,7 @@ use super::scope::Scope;
 use crate::clock;
 use crate::metric::visit::Visitor;
 use crate::metric::{Counter, HistogramSnapshot};
+use crate::sync::with_maps;
 
 /// A walk over a registry that can rest between series, so that a scrape need not hold a page.
 ///
@@ -28,8 +29,13 @@ impl Walk {
         let tree = &scope.tree;
         refresh(tree);
         let now = clock::now();
-        tree.index.load().iter().for_each(|family| family.expire(now));
-        expose_health(tree);
+        // What a thread that is ending cannot do and finds no other one for, the next walk does.
+        with_maps(|| {
+            for family in tree.index.load().iter() {
+                family.expire(now);
+            }
+            expose_health(tree);
+        });
         let families = tree.index.load();
         Self { families, family: 0, at: None, scratch: HistogramSnapshot::default() }
     }
@@ -52,14 +58,14 @@ impl Walk {
 
 /// Runs the update callbacks.
 fn refresh(tree: &Tree) {
-    for callback in tree.callbacks().iter() {
+    tree.callbacks(|callback| {
         if catch_unwind(AssertUnwindSafe(&*callback.run)).is_err() {
             if tree.callback_panics.get() == 0 {
                 tracing::error!("an update callback panicked; its values are not refreshed");
             }
             tree.callback_panics.inc();
         }
-    }
+    });
 }
 
 /// Shows what went wrong in the registry itself, once something did: counters that are kept where

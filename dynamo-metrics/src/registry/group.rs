@@ -1,6 +1,7 @@
 //! Groups: what one registration made.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use super::family::FamilyCore;
 use crate::cell::TooManyColumns;
 use crate::label::{Labels, Template, presentable};
 use crate::metric::{self, Metric, Plan};
-use crate::sync::Slot;
+use crate::sync::{Slot, with_maps};
 
 /// The value that stands for all label values past a family's cap.
 pub(crate) const OVERFLOW: &str = "_overflow";
@@ -23,12 +24,21 @@ pub(crate) struct Group<M: Metric> {
     aliases: Box<[Weak<FamilyCore<M>>]>,
     /// Every series by its index, where labels have one.
     dense: OnceLock<Dense<M>>,
+    /// Where in the family's list its series are, among others.
+    pub(super) places: Span,
     /// The series past the cap.
     overflow: Slot<metric::Series<M::Value>>,
     /// Its scope was removed: nothing new is shown.
     gone: AtomicBool,
     /// What is recorded to then.
     lost: OnceLock<M>,
+}
+
+/// A range of places. Only those who hold the family's lock change it.
+#[derive(Debug, Default)]
+pub(super) struct Span {
+    start: AtomicUsize,
+    end: AtomicUsize,
 }
 
 /// Series by their index, each filled when it is first asked for.
@@ -44,17 +54,37 @@ pub(crate) struct Choices {
     pub(crate) time_to_live: Option<Duration>,
 }
 
+impl Span {
+    pub(super) fn get(&self) -> Range<usize> {
+        self.start.load(Ordering::Relaxed)..self.end.load(Ordering::Relaxed)
+    }
+
+    /// Takes in `place`.
+    pub(super) fn widen(&self, place: usize) {
+        let Range { start, end } = self.get();
+        let start = if start == end { place } else { start.min(place) };
+        self.start.store(start, Ordering::Relaxed);
+        self.end.store(end.max(place + 1), Ordering::Relaxed);
+    }
+
+    pub(super) fn empty(&self) {
+        self.start.store(0, Ordering::Relaxed);
+        self.end.store(0, Ordering::Relaxed);
+    }
+}
+
 impl<M: Metric> Group<M> {
     pub(crate) fn new(
-        template: Template,
+        template: Arc<Template>,
         choices: Choices,
         aliases: Box<[Weak<FamilyCore<M>>]>,
     ) -> Self {
         Self {
-            template: Arc::new(template),
+            template,
             choices,
             aliases,
             dense: OnceLock::new(),
+            places: Span::default(),
             overflow: Slot::empty(),
             gone: AtomicBool::new(false),
             lost: OnceLock::new(),
@@ -91,7 +121,7 @@ impl<M: Metric> Group<M> {
         found.or_else(|_| self.make(family, values, cell))
     }
 
-    /// The metric of these label values; there was none a moment ago.
+    /// The metric of these label values; there was none a moment ago, or the thread cannot look.
     #[cold]
     fn make(
         &self,
@@ -99,9 +129,18 @@ impl<M: Metric> Group<M> {
         values: &[&str],
         cell: Option<&OnceLock<M>>,
     ) -> Result<M, TooManyColumns> {
+        with_maps(|| self.make_here(family, values, cell)).unwrap_or_else(|| Ok(M::lost()))
+    }
+
+    fn make_here(
+        &self,
+        family: &FamilyCore<M>,
+        values: &[&str],
+        cell: Option<&OnceLock<M>>,
+    ) -> Result<M, TooManyColumns> {
         if let Some(replaced) = presentable(values) {
             let replaced: Vec<&str> = replaced.iter().map(String::as_str).collect();
-            return self.with(family, &replaced, M::clone);
+            return self.find_or_make(family, &replaced, None);
         }
         if self.choices.open && family.is_full() {
             // Full before the lock as well, so that nobody is making this one just now.
@@ -125,7 +164,7 @@ impl<M: Metric> Group<M> {
                 if made.is_err() && self.choices.open {
                     family.give_place_back();
                 }
-                let metric = family.attach(made?);
+                let metric = family.attach(self, made?);
                 if let Some(cell) = cell {
                     // Filled already if that one was removed; look-ups go the long way then.
                     let _ = cell.set(metric.clone());
@@ -138,7 +177,7 @@ impl<M: Metric> Group<M> {
                     there
                 } else {
                     let labels = Labels::new(&self.template, &all);
-                    family.attach(metric::make(labels, &self.choices.plan)?)
+                    family.attach(self, metric::make(labels, &self.choices.plan)?)
                 };
                 self.overflow.set(Some(Arc::clone(overflow.series())));
                 overflow

@@ -127,8 +127,8 @@ impl RegistryBuilder {
         self
     }
 
-    /// Limits the series of one [`DynamicFamily`], whose label values come at run time (default:
-    /// 2 000).
+    /// Limits the series of one exposed name whose label values come at run time, whatever scopes
+    /// their [`DynamicFamily`]s are of (default: 2 000).
     #[must_use]
     pub fn series_cap(mut self, series_cap: u64) -> Self {
         self.series_cap = series_cap;

@@ -2,15 +2,15 @@
 
 use std::any::Any;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use papaya::{Equivalent, HashMap};
 
 use super::error::RegisterError;
 use super::index::Index;
+use super::list::List;
 use crate::label::{Labels, Template};
 use crate::metric::{self, Counter};
 
@@ -22,16 +22,19 @@ pub(super) struct Tree {
     pub(super) worker_id: Option<Box<str>>,
     pub(super) series_cap: u64,
     pub(super) callback_panics: Counter,
-    callbacks: ArcSwap<Vec<Callback>>,
+    /// Callbacks of all places, in the order in which they came.
+    callbacks: List<Callback>,
+    /// Held by those who change the callbacks.
+    changing: Mutex<()>,
     nodes: HashMap<Key, Arc<Node>, RandomState>,
     next_node: AtomicU64,
 }
 
-/// Something to run before a gather, for as long as its place is there.
-#[derive(Clone)]
+/// Something to run before a gather, for as long as its node is there.
 pub(super) struct Callback {
-    place: Weak<Node>,
-    pub(super) run: Arc<dyn Fn() + Send + Sync>,
+    pub(super) run: Box<dyn Fn() + Send + Sync>,
+    /// Where in the list it is.
+    place: AtomicUsize,
 }
 
 /// A place in the tree.
@@ -51,6 +54,7 @@ pub(super) struct Node {
 struct Contents {
     children: Vec<Arc<Node>>,
     registered: Vec<Arc<dyn Registered>>,
+    callbacks: Vec<Arc<Callback>>,
     removed: bool,
 }
 
@@ -93,7 +97,8 @@ impl Tree {
             callback_panics: metric::counter(callback_panics),
             worker_id,
             series_cap,
-            callbacks: ArcSwap::default(),
+            callbacks: List::new(),
+            changing: Mutex::new(()),
             nodes: HashMap::with_hasher(RandomState::default()),
             next_node: AtomicU64::new(1),
         }
@@ -131,16 +136,11 @@ impl Tree {
             parent.lock().children.retain(|child| !Arc::ptr_eq(child, node));
         }
         self.clear(node);
-        self.callbacks.rcu(|callbacks| {
-            let alive =
-                |callback: &&Callback| !callback.place.upgrade().is_none_or(|at| at.is_removed());
-            callbacks.iter().filter(alive).cloned().collect::<Vec<_>>()
-        });
     }
 
     fn clear(&self, node: &Arc<Node>) {
         let root = node.number == 0;
-        let Contents { children, registered, .. } = {
+        let Contents { children, registered, callbacks, .. } = {
             let mut contents = node.lock();
             std::mem::replace(&mut *contents, Contents { removed: !root, ..Contents::default() })
         };
@@ -153,6 +153,14 @@ impl Tree {
         }
         for registered in &registered {
             registered.remove(&self.index);
+        }
+        if !callbacks.is_empty() {
+            let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+            for callback in &callbacks {
+                self.callbacks.clear(callback.place.load(Ordering::Relaxed));
+            }
+            self.callbacks
+                .shorten(|callback, place| callback.place.store(place, Ordering::Relaxed));
         }
     }
 
@@ -175,17 +183,28 @@ impl Tree {
         Ok(())
     }
 
-    pub(super) fn add_callback(&self, node: &Arc<Node>, run: Arc<dyn Fn() + Send + Sync>) {
-        let callback = Callback { place: Arc::downgrade(node), run };
-        self.callbacks.rcu(|callbacks| {
-            let mut longer = Vec::clone(callbacks);
-            longer.push(callback.clone());
-            longer
-        });
+    /// Runs `run` before each gather, until `node` is removed.
+    pub(super) fn add_callback(&self, node: &Node, run: Box<dyn Fn() + Send + Sync>) {
+        let mut contents = node.lock();
+        if contents.removed {
+            return;
+        }
+        let callback = Arc::new(Callback { run, place: AtomicUsize::new(0) });
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = self.callbacks.push(Arc::clone(&callback));
+        callback.place.store(place, Ordering::Relaxed);
+        contents.callbacks.push(callback);
     }
 
-    pub(super) fn callbacks(&self) -> Arc<Vec<Callback>> {
-        self.callbacks.load_full()
+    /// Calls `each` with every callback.
+    pub(super) fn callbacks(&self, mut each: impl FnMut(&Callback)) {
+        let view = self.callbacks.view();
+        for place in 0..view.len() {
+            // Out of the list before it runs, so that it may remove itself.
+            if let Some(callback) = view.with(place, Arc::clone) {
+                each(&callback);
+            }
+        }
     }
 }
 
@@ -215,17 +234,24 @@ impl Node {
         }
     }
 
+    /// A place below this one that is not kept, as below one that was removed.
+    pub(super) fn apart(self: &Arc<Self>, level: Level, name: &str) -> Arc<Self> {
+        Arc::new(self.below(u64::MAX, level, name, true))
+    }
+
     /// Its own, in the tree; the root's is 0.
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    pub(super) fn is_removed(&self) -> bool {
-        self.lock().removed
-    }
-
     fn lock(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Callback {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Callback").field("place", &self.place).finish_non_exhaustive()
     }
 }
 
@@ -257,7 +283,6 @@ impl std::fmt::Debug for Tree {
         f.debug_struct("Tree")
             .field("families", &self.index.load().len())
             .field("places", &self.nodes.len())
-            .field("callbacks", &self.callbacks.load().len())
             .field("worker_id", &self.worker_id)
             .finish_non_exhaustive()
     }

@@ -8,6 +8,7 @@ use super::builder::MetricBuilder;
 use super::node::{Level, Node, Tree};
 use crate::metric::{Counter, FloatCounter, FloatGauge, Gauge, Histogram, UpDownCounter};
 use crate::name::{AUTOMATIC_LABELS, metric_name, scope_value};
+use crate::sync::with_maps;
 
 /// The prefix of whatever is registered below the root.
 const COMPONENT_PREFIX: &str = "dynamo_component";
@@ -133,7 +134,7 @@ impl Scope {
     /// `dynamo_metrics_collect_errors_total{source="update_callback"}`, and costs nothing else.
     /// It stays for as long as the scope does.
     pub fn add_update_callback(&self, callback: impl Fn() + Send + Sync + 'static) {
-        self.tree.add_callback(&self.node, Arc::new(callback));
+        self.tree.add_callback(&self.node, Box::new(callback));
     }
 
     /// Removes the scope: all series that were registered in it or below it, whatever the prefix,
@@ -156,7 +157,7 @@ impl Scope {
     /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
     /// ```
     pub fn remove(&self) {
-        self.tree.remove(&self.node);
+        with_maps(|| self.tree.remove(&self.node));
     }
 
     /// The same place with this prefix, unless it was given one.
@@ -233,7 +234,9 @@ impl Scope {
         if name.is_empty() {
             return self.clone();
         }
-        let node = self.tree.child(&self.node, level, &name);
+        // Without a map to look into, it is a place that nobody else finds.
+        let child = with_maps(|| self.tree.child(&self.node, level, &name));
+        let node = child.unwrap_or_else(|| self.node.apart(level, &name));
         Self { tree: Arc::clone(&self.tree), node, prefix: self.prefix.clone() }
     }
 }

@@ -7,8 +7,11 @@ use papaya::{Equivalent, HashMap};
 
 use crate::label::{Labels, Template, shorten};
 use crate::metric::Metric;
+use crate::sync::has_maps;
 
 /// Every series of a family, so that no two lines of a scrape collide.
+///
+/// A thread that is ending may be too far gone to look ([`has_maps`]); it finds nothing here.
 #[derive(Debug)]
 pub(super) struct ByLabels<M: Metric>(HashMap<Shown<M>, (), Hashed>);
 
@@ -43,6 +46,9 @@ impl<M: Metric> ByLabels<M> {
         values: &[&str],
         seen: F,
     ) -> Result<R, F> {
+        if !has_maps() {
+            return Err(seen);
+        }
         let wanted = Wanted { hash: shorten(template.hash(values)), template, values };
         match self.0.pin().get_key_value(&wanted) {
             Some((Shown(metric), ())) => Ok(seen(metric)),
