@@ -10,28 +10,40 @@ pub(crate) use std::sync::Mutex;
 #[cfg(not(dynamo_metrics_loom))]
 pub(crate) use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
+
+thread_local! {
+    /// Whether the current thread surely has what concurrent maps know it by. It has no destructor,
+    /// so it can be read to the very end of the thread.
+    static HAS_MAPS: Cell<bool> = const { Cell::new(false) };
+    static ALIVE: Alive = {
+        // What maps have is made first, and so goes last.
+        let _ = papaya::HashMap::<u8, u8>::new().pin().len();
+        HAS_MAPS.set(true);
+        Alive
+    };
+}
+
+/// Goes before what maps have.
+struct Alive;
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        HAS_MAPS.set(false);
+    }
+}
 
 /// Whether the current thread can still look into concurrent maps: they know threads by thread-local
 /// values, which go before other destructors of a thread have run.
 #[inline]
 pub(crate) fn has_maps() -> bool {
-    /// Goes before what maps have, since that is made first.
-    struct Alive;
+    HAS_MAPS.get() || still_has_maps()
+}
 
-    impl Drop for Alive {
-        fn drop(&mut self) {
-            // To be dropped at all is what counts.
-        }
-    }
-
-    thread_local! {
-        static ALIVE: Alive = {
-            let _ = papaya::HashMap::<u8, u8>::new().pin().len();
-            Alive
-        };
-    }
+#[cold]
+fn still_has_maps() -> bool {
     ALIVE.try_with(|_| ()).is_ok()
 }
 

@@ -1,9 +1,9 @@
 //! Templates: what the labels of a group's series have in common.
 
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::sync::OnceLock;
 
-use foldhash::fast::RandomState;
+use foldhash::SharedSeed;
+use foldhash::fast::SeedableRandomState;
 
 use super::copy::Piece;
 use super::text::push_pair;
@@ -18,11 +18,18 @@ pub(crate) struct Template {
     before: Box<[Piece]>,
     /// Text after the last of them, or all of it.
     tail: Piece,
-    /// For each value that varies, in the order of names, where among the given ones it is.
-    order: Box<[usize]>,
+    varying: Box<[Varying]>,
     /// What the labels that do not vary add to the hash.
     fixed_hash: u64,
-    state: RandomState,
+}
+
+/// A value that varies.
+#[derive(Debug)]
+struct Varying {
+    /// Where among the given ones it is.
+    which: usize,
+    /// Hashes it, as the value of its name.
+    state: SeedableRandomState,
 }
 
 #[derive(Debug)]
@@ -30,23 +37,17 @@ pub(super) struct Name {
     pub(super) text: Box<str>,
     /// The value, if it does not vary.
     pub(super) value: Option<Box<str>>,
-    hash: u64,
 }
 
 impl Template {
     /// Labels of these names and values, and labels of these names, all of them different.
     pub(crate) fn new(fixed: &[(&str, &str)], varying: &[&str]) -> Self {
-        let state = seed();
         let mut order: Vec<usize> = (0..varying.len()).collect();
         order.sort_unstable_by_key(|&which| varying[which]);
         let fixed = fixed.iter().map(|&(name, value)| (name, Some(value)));
         let mut names: Vec<Name> = fixed
             .chain(varying.iter().map(|&name| (name, None)))
-            .map(|(name, value)| Name {
-                text: name.into(),
-                value: value.map(Into::into),
-                hash: state.hash_one(name),
-            })
+            .map(|(name, value)| Name { text: name.into(), value: value.map(Into::into) })
             .collect();
         names.sort_unstable_by(|a, b| a.text.cmp(&b.text));
 
@@ -57,7 +58,7 @@ impl Template {
             }
             if let Some(value) = &name.value {
                 push_pair(&mut text, &name.text, value);
-                fixed_hash = fixed_hash.wrapping_add(pair(&state, name.hash, value));
+                fixed_hash = fixed_hash.wrapping_add(hash(&state_of(&name.text), value));
             } else {
                 text.push_str(&name.text);
                 text.push_str("=\"");
@@ -69,9 +70,11 @@ impl Template {
             names: names.into(),
             before: before.into(),
             tail: Piece::new(text.as_bytes()),
-            order: order.into(),
+            varying: order
+                .into_iter()
+                .map(|which| Varying { which, state: state_of(varying[which]) })
+                .collect(),
             fixed_hash,
-            state,
         }
     }
 
@@ -85,19 +88,16 @@ impl Template {
     /// It is that of the set of labels, whatever template they come from; an empty value is none.
     #[inline]
     pub(crate) fn hash(&self, values: &[&str]) -> u64 {
-        let mut sum = self.fixed_hash;
-        let varying = self.names.iter().filter(|name| name.value.is_none());
-        for (name, &which) in varying.zip(&self.order) {
-            let value = values.get(which).copied().unwrap_or_default();
+        self.varying.iter().fold(self.fixed_hash, |sum, Varying { which, state }| {
+            let value = values.get(*which).copied().unwrap_or_default();
             // A sum, so that it does not matter which labels are fixed and which vary.
-            sum = sum.wrapping_add(pair(&self.state, name.hash, value));
-        }
-        sum
+            sum.wrapping_add(hash(state, value))
+        })
     }
 
     /// How many values vary.
     pub(crate) fn varying(&self) -> usize {
-        self.order.len()
+        self.varying.len()
     }
 
     pub(super) fn names(&self) -> &[Name] {
@@ -107,7 +107,7 @@ impl Template {
     /// The given values, in the order of names.
     #[inline]
     pub(super) fn sorted<'a>(&self, given: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
-        self.order.iter().map(|&which| given.get(which).copied().unwrap_or_default())
+        self.varying.iter().map(|varying| given.get(varying.which).copied().unwrap_or_default())
     }
 
     /// Text before each value that varies, and after the last.
@@ -116,19 +116,21 @@ impl Template {
     }
 }
 
+/// The hash of a value of the name that `state` is of; zero if there is none.
 #[inline]
-fn pair(state: &RandomState, name: u64, value: &str) -> u64 {
+fn hash(state: &SeedableRandomState, value: &str) -> u64 {
     if value.is_empty() {
         return 0;
     }
     let mut hasher = state.build_hasher();
-    hasher.write_u64(name);
     hasher.write(value.as_bytes());
     hasher.finish()
 }
 
-/// One for the process, so that equal labels have one hash whoever made the template.
-fn seed() -> RandomState {
-    static SEED: OnceLock<RandomState> = OnceLock::new();
-    SEED.get_or_init(RandomState::default).clone()
+/// What hashes the values of a name: the same in the whole process, so that equal labels have one
+/// hash whoever made the template.
+fn state_of(name: &str) -> SeedableRandomState {
+    let seed = SharedSeed::global_random();
+    let name = SeedableRandomState::with_seed(0, seed).hash_one(name);
+    SeedableRandomState::with_seed(name, seed)
 }
