@@ -1,9 +1,16 @@
 //! Formats: visitors that write what they see.
 
+mod format;
 mod number;
+mod protobuf;
 mod text;
+mod wire;
 
-pub use text::{Format, TextEncoder};
+#[cfg(feature = "exporter")]
+pub(crate) use format::Encoder;
+pub use format::{Format, TextFormat};
+pub use protobuf::ProtobufEncoder;
+pub use text::TextEncoder;
 
 use crate::registry::Registry;
 
@@ -12,7 +19,7 @@ use crate::registry::Registry;
 /// For a scrape of any size use the exporter, which never holds more than a piece of it.
 #[must_use]
 pub fn text(registry: &Registry) -> String {
-    encode(registry, Format::Text)
+    encode(registry, TextFormat::Text)
 }
 
 /// The whole registry in OpenMetrics 1.0.
@@ -31,10 +38,19 @@ pub fn text(registry: &Registry) -> String {
 /// ```
 #[must_use]
 pub fn openmetrics(registry: &Registry) -> String {
-    encode(registry, Format::OpenMetrics)
+    encode(registry, TextFormat::OpenMetrics)
 }
 
-fn encode(registry: &Registry, format: Format) -> String {
+/// The whole registry in protobuf: length-delimited `io.prometheus.client.MetricFamily`, with native
+/// buckets where histograms have them.
+#[must_use]
+pub fn protobuf(registry: &Registry) -> Vec<u8> {
+    let mut encoder = ProtobufEncoder::new();
+    registry.gather(&mut encoder);
+    encoder.finish()
+}
+
+fn encode(registry: &Registry, format: TextFormat) -> String {
     let mut encoder = TextEncoder::new(format);
     registry.gather(&mut encoder);
     encoder.finish()

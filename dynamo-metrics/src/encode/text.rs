@@ -2,35 +2,26 @@
 
 use std::sync::Arc;
 
+use super::format::TextFormat;
 use super::number::{push_canonical, push_f64, push_i64, push_seconds, push_u64};
 use crate::label::{Piece, write_pair};
 use crate::metric::visit::{Family, Labels, Number, Series, Value, Visitor};
 use crate::metric::{Exemplar, HistogramSnapshot, MetricKind};
 
-/// A text format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Format {
-    /// The Prometheus text format, version 0.0.4.
-    Text,
-    /// OpenMetrics, version 1.0.
-    OpenMetrics,
-}
-
 /// Writes what it visits as text.
 ///
 /// # Examples
 /// ```
-/// use dynamo_metrics::encode::{Format, TextEncoder};
+/// use dynamo_metrics::encode::{TextEncoder, TextFormat};
 /// use dynamo_metrics::registry::Registry;
 ///
-/// let mut encoder = TextEncoder::new(Format::OpenMetrics);
+/// let mut encoder = TextEncoder::new(TextFormat::OpenMetrics);
 /// Registry::new().gather(&mut encoder);
 /// assert_eq!(encoder.finish(), "# EOF\n");
 /// ```
 #[derive(Debug)]
 pub struct TextEncoder {
-    format: Format,
+    format: TextFormat,
     page: Vec<u8>,
     /// The name of the family at hand.
     name: String,
@@ -40,26 +31,19 @@ pub struct TextEncoder {
     head: Vec<u8>,
     /// The family at hand may have exemplars in this format.
     exemplars: bool,
+    /// The times of creation are shown, where the format has them.
+    created: bool,
+    /// The name of the family at hand in OpenMetrics, if its series have a time of creation there.
+    created_name: Option<String>,
     /// The bounds of the last histogram, and how its bucket lines end: neighbours mostly share them.
     bounds: Vec<f64>,
     tails: Vec<Piece>,
 }
 
-impl Format {
-    /// The media type of the format, as a scraper wants it to the letter.
-    #[must_use]
-    pub const fn content_type(self) -> &'static str {
-        match self {
-            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        }
-    }
-}
-
 impl TextEncoder {
     /// Starts an empty page.
     #[must_use]
-    pub fn new(format: Format) -> Self {
+    pub fn new(format: TextFormat) -> Self {
         Self {
             format,
             page: Vec::new(),
@@ -67,9 +51,19 @@ impl TextEncoder {
             start: String::new(),
             head: Vec::new(),
             exemplars: false,
+            created: false,
+            created_name: None,
             bounds: Vec::new(),
             tails: Vec::new(),
         }
+    }
+
+    /// Shows when series were made, as `_created` (default: not shown, since scrapers that do not
+    /// know it store a series more for each). The older format has no such thing.
+    #[must_use]
+    pub fn created(mut self, shown: bool) -> Self {
+        self.created = shown;
+        self
     }
 
     /// Ends the page, and returns what was not taken yet.
@@ -94,7 +88,7 @@ impl TextEncoder {
 
     /// Writes what ends a page.
     pub(crate) fn end(&mut self) {
-        if self.format == Format::OpenMetrics {
+        if self.format == TextFormat::OpenMetrics {
             self.page.extend_from_slice(b"# EOF\n");
         }
     }
@@ -108,7 +102,7 @@ impl TextEncoder {
                 b'\\' => self.page.extend_from_slice(b"\\\\"),
                 b'\n' => self.page.extend_from_slice(b"\\n"),
                 // Only OpenMetrics escapes quotes here; the older format rejects it.
-                b'"' if self.format == Format::OpenMetrics => {
+                b'"' if self.format == TextFormat::OpenMetrics => {
                     self.page.extend_from_slice(b"\\\"");
                 }
                 c => self.page.push(c),
@@ -123,13 +117,21 @@ impl TextEncoder {
         } else {
             self.page.extend_from_slice(self.name.as_bytes());
             self.page.extend_from_slice(suffix.as_bytes());
-            self.page.extend_from_slice(if labels.is_empty() { b" " } else { b"{" });
+            self.labels(labels);
+            return self.number(number);
         }
-        if !labels.is_empty() {
-            labels.write_to(&mut self.page);
-            self.page.extend_from_slice(b"} ");
-        }
+        labels.write_to(&mut self.page);
+        self.page.extend_from_slice(b"} ");
         self.number(number);
+    }
+
+    fn labels(&mut self, labels: Labels<'_>) {
+        if labels.is_empty() {
+            return self.page.push(b' ');
+        }
+        self.page.push(b'{');
+        labels.write_to(&mut self.page);
+        self.page.extend_from_slice(b"} ");
     }
 
     /// Ends a line, with an exemplar where the format has them and there is one.
@@ -198,8 +200,8 @@ impl TextEncoder {
         self.bounds.clear();
         self.bounds.extend_from_slice(bounds);
         let push = match self.format {
-            Format::Text => push_f64,
-            Format::OpenMetrics => push_canonical,
+            TextFormat::Text => push_f64,
+            TextFormat::OpenMetrics => push_canonical,
         };
         let render = |bound: f64| {
             let mut tail = b"le=\"".to_vec();
@@ -217,7 +219,7 @@ impl Visitor for TextEncoder {
         self.start.clear();
         self.start.push_str(family.name);
         self.start.push('{');
-        if self.format == Format::Text {
+        if self.format == TextFormat::Text {
             if !family.help.is_empty() {
                 self.describe("HELP", family.name, family.help);
             }
@@ -232,6 +234,8 @@ impl Visitor for TextEncoder {
         };
         // A scraper rejects the page that has one elsewhere.
         self.exemplars = matches!(kind, "counter" | "histogram");
+        let shown = self.created && self.exemplars;
+        self.created_name = shown.then(|| format!("{name}_created"));
         self.describe("TYPE", name, kind);
         if let Some(unit) = family.unit {
             self.describe("UNIT", name, unit.as_str());
@@ -252,6 +256,13 @@ impl Visitor for TextEncoder {
                 self.end_line(|| None);
             }
             Value::Histogram(histogram) => self.histogram(series, histogram),
+        }
+        if let Some(name) = self.created_name.take() {
+            self.page.extend_from_slice(name.as_bytes());
+            self.labels(series.labels);
+            push_seconds(&mut self.page, series.created);
+            self.page.push(b'\n');
+            self.created_name = Some(name);
         }
     }
 }

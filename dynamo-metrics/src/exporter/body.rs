@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::encode::{Format, TextEncoder};
+use crate::encode::{Encoder, Format};
 use crate::registry::Walk;
 
 /// A frame is sent once it is this long, in bytes.
@@ -31,7 +31,7 @@ enum Content {
 
 struct Scrape {
     walk: Walk,
-    encoder: TextEncoder,
+    encoder: Encoder,
 }
 
 impl ExporterBody {
@@ -44,7 +44,7 @@ impl ExporterBody {
     }
 
     pub(super) fn scrape(walk: Walk, format: Format) -> Self {
-        let mut encoder = TextEncoder::new(format);
+        let mut encoder = Encoder::new(format);
         // Nothing is there yet but the room for it.
         drop(encoder.take(ROOM));
         Self(Content::Scrape(Box::new(Scrape { walk, encoder })))

@@ -24,16 +24,18 @@ pub(super) fn format(headers: &HeaderMap) -> Format {
         let (place, entry) = fitting.rev().max_by_key(|(_, entry)| entry.special)?;
         (entry.weight > 0.0).then_some((entry.weight, place))
     };
-    match (wanted(Format::Text), wanted(Format::OpenMetrics)) {
-        (Some(text), Some(openmetrics)) => {
-            let first =
-                text.0 > openmetrics.0 || (text.0 >= openmetrics.0 && text.1 <= openmetrics.1);
-            if first { Format::Text } else { Format::OpenMetrics }
-        }
-        (None, Some(_)) => Format::OpenMetrics,
-        (_, None) => Format::Text,
-    }
+    let ranked = ALL.into_iter().filter_map(|format| Some((wanted(format)?, format)));
+    // The heaviest; among equals the one named first, and what a wildcard leaves open is text.
+    let best = ranked.reduce(|best, other| {
+        let ((weight, place), (other_weight, other_place)) = (best.0, other.0);
+        let better = other_weight > weight || (other_weight >= weight && other_place < place);
+        if better { other } else { best }
+    });
+    best.map_or(Format::Text, |(_, format)| format)
 }
+
+/// What we have, the one that all understand first.
+const ALL: [Format; 3] = [Format::Text, Format::OpenMetrics, Format::Protobuf];
 
 /// One entry of an `Accept` header.
 #[derive(Debug)]
@@ -54,7 +56,7 @@ impl Entry {
 fn read(entry: &str) -> Option<Entry> {
     let mut parts = split(entry, ';').map(str::trim);
     let media = parts.next()?.to_ascii_lowercase();
-    let (mut weight, mut version) = (1.0, None);
+    let (mut weight, mut version, mut proto, mut encoding) = (1.0, None, None, None);
     for part in parts {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         let value = value.trim().trim_matches('"');
@@ -64,6 +66,8 @@ fn read(entry: &str) -> Option<Entry> {
                 weight = Some(given).filter(|weight| (0.0..=1.0).contains(weight))?;
             }
             "version" => version = Some(value.to_owned()),
+            "proto" => proto = Some(value.to_owned()),
+            "encoding" => encoding = Some(value.to_owned()),
             // `charset`, `escaping` and the rest change nothing: our names need no escaping.
             _ => {}
         }
@@ -71,6 +75,13 @@ fn read(entry: &str) -> Option<Entry> {
     let (formats, special): (&[Format], u8) = match (media.as_str(), version.as_deref()) {
         ("application/openmetrics-text", None | Some("1.0.0")) => (&[Format::OpenMetrics], 2),
         ("text/plain", None | Some("0.0.4")) => (&[Format::Text], 2),
+        ("application/vnd.google.protobuf", _)
+            if proto.as_deref() == Some("io.prometheus.client.MetricFamily")
+                && encoding.as_deref() == Some("delimited") =>
+        {
+            (&[Format::Protobuf], 2)
+        }
+        // Who wants protobuf says so by name.
         ("application/*", _) => (&[Format::OpenMetrics], 1),
         ("text/*", _) => (&[Format::Text], 1),
         ("*/*", _) => (&[Format::Text, Format::OpenMetrics], 0),
@@ -108,11 +119,13 @@ mod tests {
         let prometheus_3_0 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;escaping=allow-utf-8;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;escaping=allow-utf-8;q=0.3,*/*;escaping=allow-utf-8;q=0.2";
         let victoria_metrics = "text/plain;version=0.0.4;q=1,*/*;q=0.1";
         let telegraf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,text/plain;version=0.0.4;q=0.3";
+        let prometheus_2_42_native = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         for (accept, format) in [
             (prometheus_2_42, Format::OpenMetrics),
             (prometheus_3_0, Format::OpenMetrics),
             (victoria_metrics, Format::Text),
-            (telegraf, Format::Text),
+            (telegraf, Format::Protobuf),
+            (prometheus_2_42_native, Format::Protobuf),
             ("*/*", Format::Text),
             ("text/html", Format::Text),
             ("", Format::Text),
@@ -136,6 +149,8 @@ mod tests {
             ("application/openmetrics-text;version=9.9.9", Text),
             ("Application/OpenMetrics-Text ; Version=\"1.0.0\" ; Q=0.9", OpenMetrics),
             ("application/openmetrics-text;q=2", Text),
+            ("application/vnd.google.protobuf;proto=other;encoding=delimited,text/*;q=0.1", Text),
+            ("application/vnd.google.protobuf", Text),
             ("text/plain;x=\",application/openmetrics-text\"", Text),
         ] {
             assert_eq!(wanted(&[accept]), format, "{accept}");
