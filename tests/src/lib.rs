@@ -5,6 +5,7 @@ pub mod h1;
 pub mod openai;
 pub mod page;
 pub mod program;
+pub mod prometheus;
 pub mod script;
 pub mod tools;
 

@@ -1,99 +1,47 @@
-//! A real Prometheus scrapes the quickstart; promtool and Python's parsers read what it says.
+//! A real Prometheus scrapes us; promtool and Python's parsers read what we say.
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use dynamo_metrics_tests::program::{Program, Quickstart, free_port, get, try_get, wait_for};
+use dynamo_metrics::exporter::Exporter;
+use dynamo_metrics::metric::NativeBuckets;
+use dynamo_metrics::registry::Registry;
+use dynamo_metrics::unit::Unit;
+use dynamo_metrics_tests::program::{Quickstart, get, wait_for};
+use dynamo_metrics_tests::prometheus::{Folder, Prometheus};
 use dynamo_metrics_tests::tools::{prometheus_tool, python};
-use serde_json::Value;
 
-/// A folder of the story's own, gone with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path =
-            std::env::temp_dir().join(format!("dynamo-metrics-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Asks Prometheus, and returns the single number that it answers.
-fn query(prometheus: SocketAddr, query: &str) -> Option<f64> {
-    let encoded: String = query
-        .bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => char::from(byte).to_string(),
-            other => format!("%{other:02X}"),
-        })
-        .collect();
-    let path = format!("/api/v1/query?query={encoded}");
-    let answer = try_get(prometheus, &path, "application/json").ok()?;
-    let answer: Value = serde_json::from_str(&answer).unwrap();
-    answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+/// Serves a registry for as long as the story takes.
+fn serve(registry: &Registry) -> SocketAddr {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let server = runtime.block_on(Exporter::new(registry).bind("127.0.0.1:0")).unwrap();
+    let address = server.local_addr().unwrap();
+    std::thread::spawn(move || runtime.block_on(server.serve(std::future::pending())));
+    address
 }
 
 #[test]
 fn prometheus_scrapes_it_and_finds_the_time_to_the_first_token() {
     let quickstart = Quickstart::start(&["--load", "3", "--ttft-ms", "150", "--itl-ms", "5"]);
-    let folder = Folder::new("prometheus");
-    let config = folder.write(
-        "prometheus.yml",
-        &format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
-             scrape_configs:\n\
-             - job_name: quickstart\n  \
-               static_configs: [{{targets: ['{}']}}]\n",
-            quickstart.metrics
-        ),
-    );
-    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-    let mut command = Command::new(prometheus_tool("prometheus"));
-    command
-        .arg(format!("--config.file={}", config.display()))
-        .arg(format!("--storage.tsdb.path={}", folder.0.join("data").display()))
-        .arg(format!("--web.listen-address={address}"))
-        .arg("--log.level=warn")
-        .stdout(Stdio::null());
-    let mut prometheus = Program::start(&mut command);
-
-    wait_for("up == 1", || query(address, "up").filter(|&up| up == 1.0));
+    let prometheus = Prometheus::start("plain", quickstart.metrics, &[]);
     let ttft = |q: f64| {
         let histogram = "dynamo_frontend_time_to_first_token_seconds_bucket{model=\"demo\"}";
         let asked = format!("histogram_quantile({q}, sum by (le) (rate({histogram}[10s])))");
-        wait_for("a quantile", || query(address, &asked).filter(|value| value.is_finite()))
+        wait_for("a quantile", || prometheus.query(&asked).filter(|value| value.is_finite()))
     };
     let (median, tail) = (ttft(0.5), ttft(0.99));
     // Every sample lies between 112 and 188 ms, so in the bucket from 100 to 220.
     assert!((0.1..=0.47).contains(&median), "{median}");
     assert!(median <= tail && tail <= 1.0, "{tail}");
 
-    let sent = query(address, "sum(dynamo_frontend_requests_total)").unwrap();
-    let counted = query(
-        address,
-        "sum(dynamo_component_request_outcomes_total{dynamo_component=\"frontend\"})",
-    );
+    let sent = prometheus.query("sum(dynamo_frontend_requests_total)").unwrap();
+    let counted = prometheus
+        .query("sum(dynamo_component_request_outcomes_total{dynamo_component=\"frontend\"})");
     assert!(sent > 0.0 && counted.is_some_and(|counted| counted >= sent), "{sent} {counted:?}");
 
-    let targets: Value =
-        serde_json::from_str(&get(address, "/api/v1/targets", "application/json")).unwrap();
-    assert_eq!(targets["data"]["activeTargets"][0]["lastError"], "");
-    assert!(prometheus.terminate().success());
+    assert_eq!(prometheus.last_error(), "");
+    assert!(prometheus.terminate());
     assert!(quickstart.terminate().0.success());
 }
 
@@ -126,4 +74,42 @@ fn promtool_and_python_find_nothing_wrong() {
     let samples: usize = String::from_utf8_lossy(&parsed.stdout).trim().parse().unwrap();
     assert_eq!(samples, text.lines().filter(|line| !line.starts_with('#')).count());
     assert!(samples > 100, "{samples}");
+}
+
+#[test]
+fn quantiles_of_native_buckets_agree_with_those_of_classic_ones() {
+    let registry = Registry::new();
+    let bounds: Vec<f64> = (0..80).map(|i| 0.01 * 1.1_f64.powi(i)).collect();
+    let waits = registry.histogram("wait_seconds", "Waits.").unit(Unit::Seconds);
+    let waits = waits.buckets(bounds).native(NativeBuckets::default()).register().unwrap();
+    // From nothing at all to past the range: both ends have buckets of their own.
+    for i in 0..1_000 {
+        waits.observe(0.02 * 1.007_f64.powi(i));
+    }
+    waits.observe(0.0);
+    waits.observe(1e6);
+    registry.counter("calls_total", "Calls.").register().unwrap().inc_by(7);
+    let address = serve(&registry);
+
+    let classic = Prometheus::start("classic", address, &[]);
+    let native = Prometheus::start("native", address, &["--enable-feature=native-histograms"]);
+    let count = |prometheus: &Prometheus, query| wait_for(query, || prometheus.query(query));
+    assert_eq!(count(&classic, "wait_seconds_count"), 1_002.0);
+    assert_eq!(count(&native, "histogram_count(wait_seconds)"), 1_002.0);
+    assert_eq!(count(&native, "calls_total"), 7.0);
+    let sums = (count(&classic, "wait_seconds_sum"), count(&native, "histogram_sum(wait_seconds)"));
+    assert_eq!(sums.0, sums.1);
+    for q in ["0.1", "0.5", "0.9", "0.95"] {
+        let by_classic = format!("histogram_quantile({q}, wait_seconds_bucket)");
+        let by_native = format!("histogram_quantile({q}, wait_seconds)");
+        let (one, other) = (
+            wait_for(&by_classic, || classic.query(&by_classic)),
+            wait_for(&by_native, || native.query(&by_native)),
+        );
+        // A bucket of either is at most a tenth wide.
+        assert!((one / other).ln().abs() < 1.1_f64.ln(), "{q}: {one} and {other}");
+        assert!((one / waits.snapshot().quantile(q.parse().unwrap()).unwrap() - 1.0).abs() < 1e-6);
+    }
+    assert_eq!((classic.last_error(), native.last_error()), (String::new(), String::new()));
+    assert!(classic.terminate() && native.terminate());
 }
