@@ -27,7 +27,8 @@ fn registry(series: u64) -> Registry {
 }
 
 fn scrape(exporter: &mut Exporter) -> ExporterBody {
-    let request = http::Request::get("/metrics").body(()).unwrap();
+    let request =
+        http::Request::get("/metrics?name[]=calls_total&name[]=wait_seconds").body(()).unwrap();
     exporter.call(request).now_or_never().unwrap().unwrap().into_body()
 }
 

@@ -1,13 +1,15 @@
 //! A page that is written while it is sent: at no time is more than a frame of it in memory.
 
-use std::convert::Infallible;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::compress::{Compressor, Encoding};
+use super::scrapes::Scrape;
 use crate::encode::{Encoder, Format};
 use crate::registry::Walk;
 
@@ -26,58 +28,96 @@ pub struct ExporterBody(Content);
 
 enum Content {
     Whole(Bytes),
-    Scrape(Box<Scrape>),
+    Page(Box<Page>),
 }
 
-struct Scrape {
+struct Page {
     walk: Walk,
     encoder: Encoder,
+    compressor: Compressor,
+    scrape: Scrape,
 }
 
 impl ExporterBody {
-    pub(super) fn empty() -> Self {
+    fn empty() -> Self {
         Self(Content::Whole(Bytes::new()))
     }
 
-    pub(super) fn whole(text: String) -> Self {
+    /// What a request for the head alone gets of this.
+    pub(super) fn left_out(mut self) -> Self {
+        if let Content::Page(page) = &mut self.0 {
+            page.scrape.complete();
+        }
+        Self::empty()
+    }
+
+    pub(super) fn whole(text: impl Into<Bytes>) -> Self {
         Self(Content::Whole(text.into()))
     }
 
-    pub(super) fn scrape(walk: Walk, format: Format) -> Self {
+    pub(super) fn page(walk: Walk, format: Format, encoding: Encoding, scrape: Scrape) -> Self {
         let mut encoder = Encoder::new(format);
         // Nothing is there yet but the room for it.
         drop(encoder.take(ROOM));
-        Self(Content::Scrape(Box::new(Scrape { walk, encoder })))
+        let compressor = encoding.compressor();
+        Self(Content::Page(Box::new(Page { walk, encoder, compressor, scrape })))
+    }
+}
+
+impl Page {
+    /// The next frame, and whether more come.
+    fn next(&mut self) -> io::Result<(Vec<u8>, bool)> {
+        loop {
+            let mut more = true;
+            while more && self.encoder.len() < FRAME {
+                more = self.walk.step(&mut self.encoder, STEP);
+            }
+            if !more {
+                self.encoder.end();
+            }
+            let piece = self.encoder.take(if more { ROOM } else { 0 });
+            let mut frame = self.compressor.push(piece)?;
+            if !more {
+                let compressor = std::mem::replace(&mut self.compressor, Compressor::Identity);
+                let last = compressor.finish()?;
+                if frame.is_empty() {
+                    frame = last;
+                } else {
+                    frame.extend_from_slice(&last);
+                }
+            }
+            // A compressor may keep a piece back.
+            if !frame.is_empty() || !more {
+                return Ok((frame, more));
+            }
+        }
     }
 }
 
 impl Body for ExporterBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let frame = match &mut self.0 {
             Content::Whole(bytes) => std::mem::take(bytes),
-            Content::Scrape(scrape) => {
-                let Scrape { walk, encoder } = &mut **scrape;
-                let mut more = true;
-                while more && encoder.len() < FRAME {
-                    more = walk.step(encoder, STEP);
+            Content::Page(page) => match page.next() {
+                Ok((frame, more)) => {
+                    page.scrape.sent(frame.len());
+                    if !more {
+                        page.scrape.complete();
+                        self.0 = Content::Whole(Bytes::new());
+                    }
+                    frame.into()
                 }
-                if !more {
-                    encoder.end();
-                }
-                if more {
-                    encoder.take(ROOM).into()
-                } else {
-                    let last = encoder.take(0);
+                Err(error) => {
                     self.0 = Content::Whole(Bytes::new());
-                    last.into()
+                    return Poll::Ready(Some(Err(error)));
                 }
-            }
+            },
         };
         Poll::Ready((!frame.is_empty()).then(|| Ok(Frame::data(frame))))
     }
@@ -89,7 +129,7 @@ impl Body for ExporterBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Scrape(_) => SizeHint::default(),
+            Content::Page(_) => SizeHint::default(),
         }
     }
 }
@@ -98,7 +138,7 @@ impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole(bytes) => f.debug_tuple("Whole").field(&bytes.len()).finish(),
-            Self::Scrape(scrape) => f.debug_tuple("Scrape").field(&scrape.walk).finish(),
+            Self::Page(page) => f.debug_tuple("Page").field(&page.walk).finish(),
         }
     }
 }

@@ -1,20 +1,27 @@
 //! The exporter: one service that shows a registry to Prometheus, mounted or on its own.
 
 mod body;
+mod compress;
+mod landing;
 mod negotiate;
+mod scrapes;
 mod server;
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, VARY};
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY};
 use http::{Method, Request, Response, StatusCode};
 use tower_service::Service;
 
 pub use body::ExporterBody;
 pub use server::Server;
+
+use compress::Encoding;
+use scrapes::Scrapes;
 
 use crate::clock::{self, Instant};
 use crate::registry::Registry;
@@ -28,13 +35,15 @@ pub const DEFAULT_ADDRESS: SocketAddr =
 ///
 /// | path | answer |
 /// |---|---|
-/// | `/metrics` | the registry, in OpenMetrics or the Prometheus text format, as `Accept` asks |
+/// | `/` | a page for people, with links to the others |
+/// | `/metrics` | the registry: OpenMetrics, the Prometheus text format or protobuf, as `Accept` asks; gzip or zstd, as `Accept-Encoding` does; with `name[]`, only families and samples of these names |
 /// | `/health` | 200, and `{"status":"ready","uptime":{..},"endpoints":{}}` |
 /// | `/live` | 200, for as long as the process answers |
 ///
 /// It is a [`Service`] that can be mounted in a router, and it can [serve by itself](Self::bind). It
 /// answers at these paths alone: mount it so that it sees them (in axum, by `route_service` at
-/// `/metrics`, or by `nest_service` anywhere).
+/// `/metrics`, or by `nest_service` anywhere). What it does itself is measured too, as
+/// `dynamo_metrics_exporter_*`.
 ///
 /// # Examples
 /// ```
@@ -53,22 +62,33 @@ pub const DEFAULT_ADDRESS: SocketAddr =
 pub struct Exporter {
     registry: Registry,
     start: Instant,
+    scrapes: Arc<Scrapes>,
 }
 
 impl Exporter {
     /// Shows `registry`.
     #[must_use]
     pub fn new(registry: &Registry) -> Self {
-        Self { registry: registry.clone(), start: clock::now() }
+        let scrapes = Scrapes::new(registry, scrapes::MOST);
+        Self { registry: registry.clone(), start: clock::now(), scrapes }
+    }
+
+    /// Answers at most so many scrapes at once, and turns others away with 503 and `Retry-After`
+    /// (default: 16). Clones of this exporter count together.
+    #[must_use]
+    pub fn most_scrapes(mut self, most: usize) -> Self {
+        self.scrapes = self.scrapes.with_most(most);
+        self
     }
 
     fn respond<B>(&self, request: &Request<B>) -> Response<ExporterBody> {
         let allowed = matches!(*request.method(), Method::GET | Method::HEAD);
         let mut response = match request.uri().path() {
+            "/" | "" if allowed => html(landing::PAGE),
             "/metrics" if allowed => self.metrics(request),
             "/health" if allowed => self.health(),
             "/live" if allowed => json(r#"{"status":"live"}"#.to_owned()),
-            "/metrics" | "/health" | "/live" => {
+            "" | "/" | "/metrics" | "/health" | "/live" => {
                 let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
                 refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
                 refusal
@@ -76,17 +96,28 @@ impl Exporter {
             _ => plain(StatusCode::NOT_FOUND, "not found: try /metrics, /health or /live\n"),
         };
         if request.method() == Method::HEAD {
-            *response.body_mut() = ExporterBody::empty();
+            response = response.map(ExporterBody::left_out);
         }
         response
     }
 
     fn metrics<B>(&self, request: &Request<B>) -> Response<ExporterBody> {
         let format = negotiate::format(request.headers());
-        let mut page = Response::new(ExporterBody::scrape(self.registry.walk(), format));
+        let encoding = Encoding::wanted(request.headers());
+        let Some(scrape) = self.scrapes.start(format) else {
+            let mut refusal = plain(StatusCode::SERVICE_UNAVAILABLE, "too many scrapes at once\n");
+            refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            return refusal;
+        };
+        let walk = self.registry.walk().only(names(request.uri().query().unwrap_or_default()));
+        let mut page = Response::new(ExporterBody::page(walk, format, encoding, scrape));
         let content_type = HeaderValue::from_static(format.content_type());
-        page.headers_mut().insert(CONTENT_TYPE, content_type);
-        page.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+        let headers = page.headers_mut();
+        headers.insert(CONTENT_TYPE, content_type);
+        headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+        if encoding != Encoding::Identity {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.as_str()));
+        }
         page
     }
 
@@ -112,6 +143,21 @@ impl<B> Service<Request<B>> for Exporter {
     fn call(&mut self, request: Request<B>) -> Self::Future {
         ready(Ok(self.respond(&request)))
     }
+}
+
+/// The names that a query asks for by `name[]`.
+fn names(query: &str) -> Vec<String> {
+    form_urlencoded::parse(query.as_bytes())
+        .filter(|(key, _)| key == "name[]")
+        .map(|(_, name)| name.into_owned())
+        .collect()
+}
+
+fn html(text: &'static str) -> Response<ExporterBody> {
+    let mut response = Response::new(ExporterBody::whole(text));
+    let content_type = HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
 }
 
 fn json(text: String) -> Response<ExporterBody> {
@@ -152,7 +198,8 @@ mod tests {
             let response = get(&registry, method, path, "*/*");
             (response.status().as_u16(), response.into_body())
         };
-        assert_eq!(answer(Method::GET, "/metrics"), (200, "# TYPE x gauge\nx 0\n".into()));
+        assert!(answer(Method::GET, "/metrics").1.ends_with("\n# TYPE x gauge\nx 0\n"));
+        assert!(answer(Method::GET, "/").1.contains("href=\"metrics\""));
         assert_eq!(answer(Method::HEAD, "/metrics"), (200, String::new()));
         assert_eq!(answer(Method::GET, "/live"), (200, r#"{"status":"live"}"#.into()));
         assert!(answer(Method::GET, "/health").1.starts_with(r#"{"status":"ready","uptime":{"#));
@@ -165,19 +212,80 @@ mod tests {
     }
 
     #[test]
+    fn a_query_names_what_it_wants() {
+        let registry = Registry::new();
+        registry.counter("a_total", "").register().unwrap();
+        registry.histogram("b", "").buckets([1.0]).register().unwrap();
+        registry.gauge("b_total", "").register().unwrap();
+        let shown = |query: &str| {
+            let page = get(&registry, Method::GET, &format!("/metrics?{query}"), "*/*");
+            let lines = page.body().lines().filter_map(|line| line.strip_prefix("# TYPE "));
+            lines.map(|line| line.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(shown("name[]=a_total"), ["a_total"]);
+        assert_eq!(shown("name%5B%5D=a"), ["a_total"]);
+        assert_eq!(shown("name[]=b_bucket&name[]=a_created&x=1"), ["a_total", "b"]);
+        assert_eq!(shown("name[]=b_total"), ["b_total"]);
+        assert!(shown("name[]=nothing&name[]=%ff%00&name[]=").is_empty());
+        assert!(shown("name=a_total").len() > 3, "another parameter asks for nothing");
+    }
+
+    #[test]
+    fn scrapes_past_the_most_are_turned_away() {
+        let registry = Registry::new();
+        let exporter = Exporter::new(&registry).most_scrapes(2);
+        let request = || Request::get("/metrics").body(()).unwrap();
+        let held: Vec<_> = (0..2).map(|_| exporter.respond(&request())).collect();
+        let refusal = exporter.respond(&request());
+        assert_eq!(refusal.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refusal.headers()[RETRY_AFTER], "1");
+        drop(held);
+        assert_eq!(exporter.respond(&request()).status(), StatusCode::OK);
+        let text = crate::encode::text(&registry);
+        for line in [
+            "scrapes_total{format=\"text\",status=\"aborted\"} 3",
+            "scrapes_rejected_total 1",
+            "scrapes_in_flight 0",
+            "scrape_duration_seconds_count 3",
+        ] {
+            assert!(
+                text.contains(&format!("\ndynamo_metrics_exporter_{line}\n")),
+                "{line}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_page_is_compressed_as_its_reader_asks() {
+        let registry = Registry::new();
+        registry.gauge("x", "").register().unwrap().set(7);
+        let request = Request::get("/metrics?name[]=x").header("accept-encoding", "gzip");
+        let response = Exporter::new(&registry).respond(&request.body(()).unwrap());
+        assert_eq!(response.headers()[CONTENT_ENCODING], "gzip");
+        assert_eq!(response.headers()[VARY], "accept, accept-encoding");
+        let body = response.into_body().collect();
+        let bytes = futures_util::FutureExt::now_or_never(body).unwrap().unwrap().to_bytes();
+        let mut text = String::new();
+        let mut read = flate2::read::GzDecoder::new(&*bytes);
+        std::io::Read::read_to_string(&mut read, &mut text).unwrap();
+        assert_eq!(text, "# TYPE x gauge\nx 7\n");
+    }
+
+    #[test]
     fn a_large_page_comes_in_frames() {
         let registry = Registry::new();
         let family = registry.counter("x_total", "").dynamic_family(["k"]).unwrap();
         for i in 0..1_500 {
             family.with([&format!("{i:0100}")]).inc();
         }
-        let request = Request::get("/metrics").body(()).unwrap();
+        let request = Request::get("/metrics?name[]=x_total").body(()).unwrap();
         let mut body = Exporter::new(&registry).respond(&request).into_body();
         let mut sizes = Vec::new();
         while let Some(frame) = futures_util::FutureExt::now_or_never(body.frame()).unwrap() {
             sizes.push(frame.unwrap().into_data().unwrap().len());
         }
-        assert_eq!(sizes.iter().sum::<usize>(), crate::encode::text(&registry).len());
+        let page = "# TYPE x_total counter\n".len() + 1_500 * "x_total{k=\"\"} 1\n".len();
+        assert_eq!(sizes.iter().sum::<usize>(), page + 1_500 * 100);
         assert!(sizes.len() > 2 && sizes.iter().all(|&size| size < 80 * 1024), "{sizes:?}");
     }
 }

@@ -90,8 +90,21 @@ fn read(entry: &str) -> Option<Entry> {
     Some(Entry { formats, special, weight })
 }
 
+/// The weight that parameters give an entry; `None` if it is none.
+pub(super) fn weight<'a>(parameters: impl Iterator<Item = &'a str>) -> Option<f32> {
+    let mut weight = 1.0;
+    for parameter in parameters {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        if name.trim().eq_ignore_ascii_case("q") {
+            let given: f32 = value.trim().parse().ok()?;
+            weight = Some(given).filter(|weight| (0.0..=1.0).contains(weight))?;
+        }
+    }
+    Some(weight)
+}
+
 /// Splits at `separator`, but not within quotes.
-fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+pub(super) fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     text.split(move |c| {
         quoted ^= c == '"';

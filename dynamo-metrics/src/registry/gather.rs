@@ -3,13 +3,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::any::Position;
-use super::index::{Families, Wanted};
+use super::any::{AnyFamily, Position};
+use super::index::{Families, Wanted, base};
 use super::node::Tree;
 use super::scope::Scope;
 use crate::clock;
 use crate::metric::visit::Visitor;
-use crate::metric::{Counter, HistogramSnapshot};
+use crate::metric::{Counter, HistogramSnapshot, MetricKind};
 use crate::sync::with_maps;
 
 /// A walk over a registry that can rest between series, so that a scrape need not hold a page.
@@ -22,6 +22,8 @@ pub(crate) struct Walk {
     family: usize,
     at: Option<Position>,
     scratch: HistogramSnapshot,
+    /// Names of families or of samples; all families if there are none.
+    only: Vec<String>,
 }
 
 impl Walk {
@@ -37,13 +39,38 @@ impl Walk {
             expose_health(tree);
         });
         let families = tree.index.load();
-        Self { families, family: 0, at: None, scratch: HistogramSnapshot::default() }
+        let scratch = HistogramSnapshot::default();
+        Self { families, family: 0, at: None, scratch, only: Vec::new() }
+    }
+
+    /// Leaves out families that neither have one of these names nor a sample of it; with no names,
+    /// none.
+    pub(crate) fn only(self, names: Vec<String>) -> Self {
+        Self { only: names, ..self }
+    }
+
+    fn shows(&self, family: &dyn AnyFamily) -> bool {
+        let name = &*family.head().name;
+        let suffixes: &[&str] = match family.head().metric_type.kind() {
+            MetricKind::Counter => &["", "_total", "_created"],
+            MetricKind::Gauge => &[""],
+            MetricKind::Histogram => &["", "_bucket", "_count", "_sum", "_created"],
+        };
+        let base = base(name, family.head().metric_type);
+        let is = |asked: &String| {
+            asked == name || asked.strip_prefix(base).is_some_and(|rest| suffixes.contains(&rest))
+        };
+        self.only.is_empty() || self.only.iter().any(is)
     }
 
     /// Shows at most `most` series to `visitor`; `false` if there are no more.
     pub(crate) fn step(&mut self, visitor: &mut dyn Visitor, most: usize) -> bool {
         let mut left = most;
         while let Some(family) = self.families.get(self.family) {
+            if self.at.is_none() && !self.shows(&**family) {
+                self.family += 1;
+                continue;
+            }
             let at = self.at.get_or_insert_with(|| family.begin());
             left -= family.step(at, left, &mut self.scratch, visitor);
             if !at.is_at_end() {
