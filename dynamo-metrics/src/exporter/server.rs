@@ -4,15 +4,20 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -41,7 +46,37 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Server {
     exporter: Exporter,
-    listener: TcpListener,
+    door: Door,
+}
+
+/// Where clients come in.
+#[derive(Debug)]
+enum Door {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixDoor),
+}
+
+/// A client that came in.
+enum Visitor {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+/// A Unix socket, whose file goes with it.
+#[cfg(unix)]
+#[derive(Debug)]
+struct UnixDoor {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+/// What connections share.
+#[derive(Clone)]
+struct Reception {
+    builder: auto::Builder<TokioExecutor>,
+    exporter: Exporter,
 }
 
 impl Exporter {
@@ -71,7 +106,46 @@ impl Exporter {
     /// Serves at a listener that is there already.
     #[must_use]
     pub fn listen(&self, listener: TcpListener) -> Server {
-        Server { exporter: self.clone(), listener }
+        Server { exporter: self.clone(), door: Door::Tcp(listener) }
+    }
+
+    /// Listens at a Unix socket, whose file is removed when the server ends. One that nobody listens
+    /// at any more is replaced.
+    ///
+    /// # Errors
+    /// What the system says if it cannot listen there; [`io::ErrorKind::AddrInUse`] if somebody does.
+    #[cfg(unix)]
+    pub async fn bind_unix(&self, path: impl Into<PathBuf>) -> io::Result<Server> {
+        let path = path.into();
+        let listener = match UnixListener::bind(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                if !is_left_over(&path).await {
+                    return Err(error);
+                }
+                std::fs::remove_file(&path)?;
+                UnixListener::bind(&path)?
+            }
+            listener => listener?,
+        };
+        Ok(Server { exporter: self.clone(), door: Door::Unix(UnixDoor { listener, path }) })
+    }
+}
+
+/// Whether a socket is there, and nobody listens at it.
+#[cfg(unix)]
+async fn is_left_over(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    let socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    let refused = UnixStream::connect(path)
+        .await
+        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+    socket && refused
+}
+
+#[cfg(unix)]
+impl Drop for UnixDoor {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -79,9 +153,14 @@ impl Server {
     /// Where the server listens.
     ///
     /// # Errors
-    /// What the system says if it does not know.
+    /// What the system says if it does not know; [`io::ErrorKind::Unsupported`] for a Unix socket,
+    /// which has no such address.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        match &self.door {
+            Door::Tcp(listener) => listener.local_addr(),
+            #[cfg(unix)]
+            Door::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// Answers HTTP/1.1 and HTTP/2 until `stop` is ready, then lets scrapes end (5 s at most).
@@ -92,6 +171,7 @@ impl Server {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
         builder.http2().timer(TokioTimer::new());
+        let reception = Reception { builder, exporter: self.exporter };
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let mut stop = pin!(stop);
@@ -105,34 +185,69 @@ impl Server {
                 if connections.len() >= MOST_CONNECTIONS {
                     return Poll::Pending;
                 }
-                self.listener.poll_accept(cx).map(Some)
+                self.door.poll_accept(cx).map(Some)
             });
-            let stream = match next.await {
+            match next.await {
                 None => break,
-                Some(Ok((stream, _))) => stream,
+                Some(Ok(visitor)) => {
+                    connections.spawn(reception.clone().receive(visitor, graceful.watcher()));
+                }
                 Some(Err(error)) => {
                     tracing::debug!(error = &error as &dyn std::error::Error, "accept failed");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
                 }
-            };
-            let exporter = self.exporter.clone();
-            let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-                let response = exporter.respond(&request);
-                async move { Ok::<_, Infallible>(response) }
-            });
-            let (builder, watcher) = (builder.clone(), graceful.watcher());
-            connections.spawn(async move {
-                // A client that goes away, or says nothing, is no news.
-                if timeout(FIRST_BYTES_TIMEOUT, first_bytes(&stream)).await.is_ok() {
-                    let connection = builder.serve_connection(TokioIo::new(stream), service);
-                    let _ = watcher.watch(connection.into_owned()).await;
-                }
-            });
+            }
         }
-        drop(self.listener);
+        drop(self.door);
         // Whatever is left after that is dropped with the set.
         let _ = timeout(DRAIN_TIMEOUT, graceful.shutdown()).await;
+    }
+}
+
+impl Door {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Visitor>> {
+        match self {
+            Self::Tcp(listener) => {
+                listener.poll_accept(cx).map_ok(|(stream, _)| Visitor::Tcp(stream))
+            }
+            #[cfg(unix)]
+            Self::Unix(door) => {
+                door.listener.poll_accept(cx).map_ok(|(stream, _)| Visitor::Unix(stream))
+            }
+        }
+    }
+}
+
+impl Reception {
+    /// Answers one client until it has gone. One that goes away, or says nothing, is no news.
+    async fn receive(self, visitor: Visitor, watcher: Watcher) {
+        match visitor {
+            Visitor::Tcp(stream) => {
+                if timeout(FIRST_BYTES_TIMEOUT, first_bytes(&stream)).await.is_ok() {
+                    self.answer(stream, watcher).await;
+                }
+            }
+            #[cfg(unix)]
+            Visitor::Unix(stream) => {
+                if timeout(FIRST_BYTES_TIMEOUT, stream.readable()).await.is_ok() {
+                    self.answer(stream, watcher).await;
+                }
+            }
+        }
+    }
+
+    async fn answer(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        watcher: Watcher,
+    ) {
+        let exporter = self.exporter;
+        let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+            let response = exporter.respond(&request);
+            async move { Ok::<_, Infallible>(response) }
+        });
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        let _ = watcher.watch(connection.into_owned()).await;
     }
 }
 
@@ -200,5 +315,40 @@ mod tests {
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest).await;
         assert!(rest.ends_with(b"{\"status\":\"live\"}"));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_unix_socket_is_a_door_too() {
+        let path = std::env::temp_dir().join(format!("dynamo-metrics-{}.sock", std::process::id()));
+        let exporter = Exporter::new(&Registry::new());
+        let left_over = UnixListener::bind(&path).unwrap();
+        drop(left_over);
+        let server = exporter.bind_unix(&path).await.unwrap();
+        let taken = exporter.bind_unix(&path).await.unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(server.local_addr().unwrap_err().kind(), io::ErrorKind::Unsupported);
+        let serving = tokio::spawn(server.serve(std::future::pending()));
+        let mut stream = UnixStream::connect(&path).await.unwrap();
+        stream
+            .write_all(b"GET /live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let mut read = String::new();
+        stream.read_to_string(&mut read).await.unwrap();
+        assert!(read.ends_with("{\"status\":\"live\"}"), "{read}");
+        serving.abort();
+        let _ = serving.await;
+        assert!(!path.exists());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_file_that_is_no_socket_is_left_alone() {
+        let path = std::env::temp_dir().join(format!("dynamo-metrics-{}.txt", std::process::id()));
+        std::fs::write(&path, "mine").unwrap();
+        assert!(Exporter::new(&Registry::new()).bind_unix(&path).await.is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+        std::fs::remove_file(&path).unwrap();
     }
 }
