@@ -6,6 +6,7 @@ mod landing;
 mod negotiate;
 mod scrapes;
 mod server;
+mod system;
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -19,6 +20,7 @@ use tower_service::Service;
 
 pub use body::ExporterBody;
 pub use server::Server;
+pub use system::SystemError;
 
 use compress::Encoding;
 use scrapes::Scrapes;
