@@ -255,6 +255,45 @@ async fn what_users_tell_and_watch_is_traffic() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_before_it_is_watched_is_no_traffic() {
+    let registry = Registry::new();
+    let health = Health::new(&registry).unwrap();
+    let tokens = registry.counter("tokens_total", "").register().unwrap();
+    tokens.inc_by(1_000);
+    let endpoint = health.endpoint(&chat(&registry)).unwrap();
+    endpoint.seen_ok();
+    endpoint.canary(Canary::new(Probe::custom(|| async { false }))).unwrap();
+    sleep(BIT).await;
+    endpoint.watch_counter(&tokens);
+    sleep(IDLE / 2).await;
+    assert_eq!(endpoint.state(), EndpointState::Starting);
+    tokens.inc();
+    sleep(IDLE / 4).await;
+    assert_eq!(endpoint.state(), EndpointState::Ready);
+}
+
+/// By the clock on the wall: what is always ready keeps the other one from moving.
+#[tokio::test]
+async fn a_body_that_is_always_ready_lets_others_run_and_ends_in_time() {
+    let registry = Registry::new();
+    let health = Health::new(&registry).unwrap();
+    let endpoint = health.endpoint(&chat(&registry)).unwrap();
+    endpoint.ready();
+    let target = Target::new();
+    target.set(Mode::EndlessNothing);
+    let canary = Canary::new(target.probe().most_bytes(usize::MAX)).failures(1);
+    endpoint.canary(canary.idle(BIT / 5).timeout(BIT)).unwrap();
+    let start = std::time::Instant::now();
+    while endpoint.status() == Status::Ready {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        sleep(Duration::from_millis(1)).await;
+    }
+    let page = Page::read(&encode::text(&registry));
+    let timeouts = page.sum("dynamo_metrics_health_probes_total", &[("outcome", "timeout")]);
+    assert_eq!(timeouts, Some(1.0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn three_failures_in_a_row_make_it_unready_and_one_success_heals() {
     let story = Story::begin();
     sleep(BIT).await;

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
-use super::endpoint::{Endpoint, EndpointHealth, Watched};
+use super::endpoint::{Endpoint, EndpointHealth};
 use super::probe::{Probe, ProbeOutcome};
 use super::{CanarySettings, NoLabels, PREFIX};
 use crate::label::LabelSet;
@@ -97,9 +97,20 @@ struct ByOutcome {
     outcome: ProbeOutcome,
 }
 
-/// What a canary knows of its endpoint's traffic.
-struct Traffic {
-    successes: u64,
+/// Something that grows while an endpoint works.
+#[derive(Debug)]
+pub(super) struct Watched {
+    source: Source,
+    /// What it was when it was looked at last.
+    before: u64,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// Of the endpoint's own scope.
+    Own(EndpointMetrics),
+    Successes(EndpointMetrics),
+    Counter(Counter),
 }
 
 impl Canary {
@@ -169,6 +180,9 @@ impl EndpointHealth {
     /// [`seen_ok`](Self::seen_ok). A success within a probe that failed is not believed if it
     /// may have been the probe's own.
     ///
+    /// A long answer is traffic once it ends. Where answers take longer than a canary waits, let it
+    /// [watch](Self::watch_counter) what grows meanwhile.
+    ///
     /// The task ends when the endpoint is removed, or the last [`Health`](super::Health) is dropped.
     /// Nothing happens if canaries are [not enabled](CanarySettings::enabled).
     ///
@@ -192,15 +206,20 @@ impl EndpointHealth {
         let metrics = ProbeMetrics::register(&endpoint.scope)?;
         if endpoint.scope.is_endpoint() {
             let own = EndpointMetrics::register(&endpoint.scope)?;
-            state.watched.retain(|watched| !watched.is_own());
-            state.watched.push(Watched::Own(own));
+            state.watched.retain(|watched| !matches!(watched.source, Source::Own(_)));
+            state.watched.push(Watched::new(Source::Own(own)));
         }
         if let Some(before) = state.canary.take() {
             before.task.abort();
         }
         let task =
             runtime.spawn(run(Arc::clone(endpoint), settings, canary.probe, metrics.clone()));
-        state.canary = Some(Running { task: task.abort_handle(), metrics });
+        let running = Running { task: task.abort_handle(), metrics };
+        let before = state.canary.replace(running);
+        drop(state);
+        if let Some(before) = before {
+            before.task.abort();
+        }
         Ok(())
     }
 
@@ -219,18 +238,18 @@ impl EndpointHealth {
 
     /// Takes successes of these metrics for traffic of the endpoint as well.
     pub fn watch(&self, metrics: &EndpointMetrics) {
-        self.add(Watched::Successes(metrics.clone()));
+        self.add(Source::Successes(metrics.clone()));
     }
 
     /// Takes steps of `counter` for traffic that went well: tokens generated, for one.
     pub fn watch_counter(&self, counter: &Counter) {
-        self.add(Watched::Counter(counter.clone()));
+        self.add(Source::Counter(counter.clone()));
     }
 
-    fn add(&self, watched: Watched) {
+    fn add(&self, source: Source) {
         let mut state = self.endpoint.state();
         if !state.is_removed() {
-            state.watched.push(watched);
+            state.watched.push(Watched::new(source));
         }
     }
 }
@@ -277,11 +296,20 @@ impl ProbeMetrics {
 }
 
 impl Watched {
-    fn is_own(&self) -> bool {
-        matches!(self, Self::Own(_))
+    fn new(source: Source) -> Self {
+        let before = source.get();
+        Self { source, before }
     }
 
-    fn successes(&self) -> u64 {
+    /// How much it grew since it was asked last; what it was when it came is no news.
+    fn news(&mut self) -> u64 {
+        let now = self.source.get();
+        now.saturating_sub(std::mem::replace(&mut self.before, now))
+    }
+}
+
+impl Source {
+    fn get(&self) -> u64 {
         match self {
             Self::Own(metrics) | Self::Successes(metrics) => metrics.ended(Outcome::Success),
             Self::Counter(counter) => counter.get(),
@@ -289,25 +317,11 @@ impl Watched {
     }
 }
 
-impl Traffic {
-    fn of(endpoint: &Endpoint) -> Self {
-        endpoint.seen.store(false, Ordering::Relaxed);
-        Self { successes: successes(endpoint) }
-    }
-
-    /// How much went well since it was asked last.
-    fn news(&mut self, endpoint: &Endpoint) -> u64 {
-        let seen = endpoint.seen.swap(false, Ordering::Relaxed);
-        let now = successes(endpoint);
-        // What is watched may have become more, and a counter never falls.
-        let grown = now.saturating_sub(std::mem::replace(&mut self.successes, now));
-        grown.saturating_add(seen.into())
-    }
-}
-
-fn successes(endpoint: &Endpoint) -> u64 {
-    let sum = |sum: u64, watched: &Watched| sum.saturating_add(watched.successes());
-    endpoint.state().watched.iter().fold(0, sum)
+/// How much went well since it was asked last.
+fn news(endpoint: &Endpoint) -> u64 {
+    let seen = endpoint.seen.swap(false, Ordering::Relaxed);
+    let sum = |sum: u64, watched: &mut Watched| sum.saturating_add(watched.news());
+    endpoint.state().watched.iter_mut().fold(seen.into(), sum)
 }
 
 async fn run(
@@ -317,12 +331,12 @@ async fn run(
     metrics: ProbeMetrics,
 ) {
     let look = (settings.idle / LOOKS).max(Duration::from_millis(1));
-    let mut traffic = Traffic::of(&endpoint);
+    news(&endpoint);
     let mut quiet_since = Instant::now();
     loop {
         let left = settings.idle.saturating_sub(quiet_since.elapsed());
         sleep(look.min(left)).await;
-        if traffic.news(&endpoint) > 0 {
+        if news(&endpoint) > 0 {
             endpoint.succeeded();
             quiet_since = Instant::now();
             continue;
@@ -336,10 +350,16 @@ async fn run(
         }
         let start = Instant::now();
         let outcome = probe.run(settings.timeout).await;
-        metrics.record(outcome, start.elapsed());
-        let news = traffic.news(&endpoint);
+        {
+            // What was removed must not be made again by a task that does not know of it yet.
+            let state = endpoint.state();
+            if !state.is_removed() {
+                metrics.record(outcome, start.elapsed());
+            }
+        }
+        let well = news(&endpoint);
         // One success may be what became of the probe itself, before it was judged.
-        if outcome == ProbeOutcome::Success || news > 1 {
+        if outcome == ProbeOutcome::Success || well > 1 {
             endpoint.succeeded();
         } else {
             endpoint.failed(settings.failures);

@@ -6,8 +6,6 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::{Inner, NoLabels, PREFIX, Status, lock};
 use crate::label::LabelSet;
-#[cfg(feature = "health")]
-use crate::llm::EndpointMetrics;
 use crate::metric::{Counter, Gauge, Metric};
 use crate::registry::{Family, Place, RegisterError, Scope};
 
@@ -102,17 +100,7 @@ pub(super) struct State {
     pub(super) canary: Option<super::canary::Running>,
     /// What shows that the endpoint works.
     #[cfg(feature = "health")]
-    pub(super) watched: Vec<Watched>,
-}
-
-/// Something that grows while an endpoint works.
-#[cfg(feature = "health")]
-#[derive(Debug, Clone)]
-pub(super) enum Watched {
-    /// Of the endpoint's own scope.
-    Own(EndpointMetrics),
-    Successes(EndpointMetrics),
-    Counter(Counter),
+    pub(super) watched: Vec<super::canary::Watched>,
 }
 
 #[derive(LabelSet)]
@@ -150,15 +138,7 @@ impl EndpointHealth {
     /// What there is to know of it.
     #[must_use]
     pub fn state(&self) -> EndpointState {
-        let state = lock(&self.endpoint.state);
-        match &state.declared {
-            _ if state.removed => EndpointState::Removed,
-            Declared::NotReady(reason) => EndpointState::NotReady(Arc::clone(reason)),
-            Declared::Draining => EndpointState::Draining,
-            _ if state.unresponsive => EndpointState::Unresponsive(state.failures),
-            Declared::Starting => EndpointState::Starting,
-            Declared::Ready => EndpointState::Ready,
-        }
+        lock(&self.endpoint.state).shown()
     }
 
     /// Whether it is ready.
@@ -266,7 +246,7 @@ impl Endpoint {
 
     /// Changes the state, and tells whom it concerns.
     fn change(&self, change: impl FnOnce(&mut State)) {
-        let ready = {
+        let (ready, state) = {
             let mut state = lock(&self.state);
             if state.removed {
                 return;
@@ -279,33 +259,53 @@ impl Endpoint {
             // With the lock held, so that the last word of the metrics is that of the state.
             self.status.with_ref(&NoLabels {}, |gauge| gauge.set(ready.into()));
             self.transitions.with_ref(&To { to: Status::of(ready) }, Counter::inc);
-            ready
+            (ready, state.shown())
         };
         let name = &*self.name;
         if ready {
             tracing::info!(endpoint = name, "endpoint is ready");
         } else {
-            tracing::warn!(endpoint = name, "endpoint is not ready");
+            tracing::warn!(endpoint = name, ?state, "endpoint is not ready");
         }
     }
 
     /// Ends it: nothing changes it any more, and nothing of it is shown.
     pub(super) fn close(&self) {
-        let mut state = lock(&self.state);
-        if std::mem::replace(&mut state.removed, true) {
-            return;
-        }
-        self.ready.store(false, Ordering::Relaxed);
-        #[cfg(feature = "health")]
         {
-            state.watched = Vec::new();
-            if let Some(canary) = state.canary.take() {
-                canary.end();
+            let mut state = lock(&self.state);
+            if std::mem::replace(&mut state.removed, true) {
+                return;
             }
+            self.ready.store(false, Ordering::Relaxed);
         }
+        // Nobody writes what is shown once it is removed.
         self.status.remove(&NoLabels {});
         for to in [Status::Ready, Status::NotReady] {
             self.transitions.remove(&To { to });
+        }
+        #[cfg(feature = "health")]
+        {
+            let canary = {
+                let mut state = lock(&self.state);
+                state.watched = Vec::new();
+                state.canary.take()
+            };
+            if let Some(canary) = canary {
+                canary.end();
+            }
+        }
+    }
+}
+
+impl State {
+    fn shown(&self) -> EndpointState {
+        match &self.declared {
+            _ if self.removed => EndpointState::Removed,
+            Declared::NotReady(reason) => EndpointState::NotReady(Arc::clone(reason)),
+            Declared::Draining => EndpointState::Draining,
+            _ if self.unresponsive => EndpointState::Unresponsive(self.failures),
+            Declared::Starting => EndpointState::Starting,
+            Declared::Ready => EndpointState::Ready,
         }
     }
 }

@@ -115,6 +115,9 @@ impl Probe {
     /// Sends what `request` makes, with [`CANARY_HEADER`], through a clone of `service`; an answer
     /// of 2xx that ends well is a success.
     ///
+    /// It runs in the canary's task: what blocks its thread cannot be cut short, as anywhere in async
+    /// code.
+    ///
     /// The service is mostly the one that is served, with all its layers, so that what breaks in
     /// them shows too. To keep probes out of what users see, ask [`is_canary`] in the handler or in
     /// a layer; to keep them out of the endpoint's metrics, give the service below the metrics

@@ -7,6 +7,7 @@ use super::*;
 use crate::clock::Manual;
 use crate::encode;
 
+#[expect(clippy::unwrap_used, reason = "a path without an answer fails the test")]
 fn ask(health: &Health, path: &str) -> (u16, String) {
     let answer = health.answer(path).unwrap();
     assert_eq!(answer.headers()[CONTENT_TYPE], "application/json");
