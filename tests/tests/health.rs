@@ -1,9 +1,12 @@
 //! Canaries ask an axum service where nobody else does, by tokio's clock; what they leave behind.
 
+#[path = "health/target.rs"]
+mod target;
+
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,18 +14,17 @@ use allocation_counter::measure;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use axum::routing::{get, post};
-use bytes::Bytes;
+use axum::routing::get;
 use dynamo_metrics::encode;
 use dynamo_metrics::health::{
     BuildError, Canary, CanaryError, CanarySettings, EndpointHealth, EndpointState, Health, Probe,
-    Status, is_canary,
+    Status,
 };
 use dynamo_metrics::registry::{Registry, Scope};
 use dynamo_metrics_tests::page::Page;
 use dynamo_metrics_tower::MetricsLayer;
-use http::{HeaderMap, Request, StatusCode};
-use http_body::Frame;
+use http::{Request, StatusCode};
+use target::{Mode, Target, ask, chat, probe};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 use tower::{Service, ServiceExt as _};
@@ -31,104 +33,6 @@ const IDLE: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// A little, so that what is due has been done.
 const BIT: Duration = Duration::from_millis(50);
-
-/// How the service behaves.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Mode {
-    Well,
-    Fails,
-    Hangs,
-    HangsInBody,
-    Panics,
-    PanicsInBody,
-    ErrorInBody,
-    EndlessBytes,
-    EndlessNothing,
-    Missing,
-}
-
-/// A service that behaves as it is told, and remembers when canaries came.
-#[derive(Clone)]
-struct Target {
-    mode: Arc<Mutex<Mode>>,
-    canaries: Arc<Mutex<Vec<Instant>>>,
-}
-
-/// A body without an end, or with a bad one.
-struct OddBody(Mode);
-
-impl http_body::Body for OddBody {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        match self.0 {
-            Mode::HangsInBody => Poll::Pending,
-            Mode::PanicsInBody => panic!("in the body"),
-            Mode::EndlessBytes => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"abc"))))),
-            Mode::EndlessNothing => Poll::Ready(Some(Ok(Frame::data(Bytes::new())))),
-            _ => Poll::Ready(Some(Err(std::io::Error::other("broken")))),
-        }
-    }
-}
-
-impl Target {
-    fn new() -> Self {
-        Self { mode: Arc::new(Mutex::new(Mode::Well)), canaries: Arc::default() }
-    }
-
-    fn set(&self, mode: Mode) {
-        *self.mode.lock().unwrap() = mode;
-    }
-
-    fn probes(&self) -> usize {
-        self.canaries.lock().unwrap().len()
-    }
-
-    async fn answer(self, headers: HeaderMap) -> Response {
-        if is_canary(&headers) {
-            self.canaries.lock().unwrap().push(Instant::now());
-        }
-        let mode = *self.mode.lock().unwrap();
-        let status = match mode {
-            Mode::Hangs => std::future::pending().await,
-            Mode::Panics => panic!("in the handler"),
-            Mode::Fails => StatusCode::SERVICE_UNAVAILABLE,
-            Mode::Missing => StatusCode::NOT_FOUND,
-            _ => StatusCode::OK,
-        };
-        let body = match mode {
-            Mode::Well | Mode::Fails | Mode::Missing => Body::from("pong"),
-            odd => Body::new(OddBody(odd)),
-        };
-        Response::builder().status(status).body(body).unwrap()
-    }
-
-    fn router(&self) -> Router {
-        let target = self.clone();
-        let answer = move |headers: HeaderMap| target.clone().answer(headers);
-        Router::new().route("/chat", post(answer))
-    }
-
-    fn probe(&self) -> Probe {
-        probe(self.router())
-    }
-}
-
-fn ask() -> Request<Body> {
-    Request::post("/chat").body(Body::from("ping")).unwrap()
-}
-
-fn probe(router: Router) -> Probe {
-    Probe::new(router, ask)
-}
-
-fn chat(registry: &Registry) -> Scope {
-    registry.namespace("prod").component("frontend").endpoint("chat")
-}
 
 struct Story {
     registry: Registry,
