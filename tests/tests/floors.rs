@@ -10,7 +10,7 @@ const FLOORS: [&[&str]; 7] = [
     &["metric"],
     &["registry"],
     &["encode", "llm"],
-    &["exporter"],
+    &["exporter", "health"],
     &["lib"],
 ];
 

@@ -9,6 +9,7 @@ mod server;
 mod system;
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::{Ready, ready};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -65,14 +66,22 @@ pub struct Exporter {
     registry: Registry,
     start: Instant,
     scrapes: Arc<Scrapes>,
+    answers: Option<Answers>,
 }
+
+/// Answers at other paths, and instead of ours.
+#[derive(Clone)]
+struct Answers(Arc<Answer>);
+
+/// Answers at a path that it knows.
+type Answer = dyn Fn(&str) -> Option<Response<String>> + Send + Sync;
 
 impl Exporter {
     /// Shows `registry`.
     #[must_use]
     pub fn new(registry: &Registry) -> Self {
         let scrapes = Scrapes::new(registry, scrapes::MOST);
-        Self { registry: registry.clone(), start: clock::now(), scrapes }
+        Self { registry: registry.clone(), start: clock::now(), scrapes, answers: None }
     }
 
     /// Answers at most so many scrapes at once, and turns others away with 503 and `Retry-After`
@@ -83,18 +92,41 @@ impl Exporter {
         self
     }
 
+    /// Answers as `answers` does at the paths that it knows: `/health` and its like, from a
+    /// [`Health`](crate::health::Health). The page at `/metrics` stays ours.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::{exporter::Exporter, health::Health, registry::Registry};
+    ///
+    /// let registry = Registry::new();
+    /// let health = Health::new(&registry)?;
+    /// let exporter = Exporter::new(&registry).answers(move |path| health.answer(path));
+    /// # drop(exporter);
+    /// # Ok::<(), dynamo_metrics::health::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn answers(
+        mut self,
+        answers: impl Fn(&str) -> Option<Response<String>> + Send + Sync + 'static,
+    ) -> Self {
+        self.answers = Some(Answers(Arc::new(answers)));
+        self
+    }
+
     fn respond<B>(&self, request: &Request<B>) -> Response<ExporterBody> {
         let allowed = matches!(*request.method(), Method::GET | Method::HEAD);
-        let mut response = match request.uri().path() {
+        let path = request.uri().path();
+        let other = self.answers.as_ref().filter(|_| path != "/metrics");
+        let other = other.and_then(|answers| (answers.0)(path));
+        let mut response = match path {
+            _ if allowed && other.is_some() => other.unwrap_or_default().map(ExporterBody::whole),
             "/" | "" if allowed => html(landing::PAGE),
             "/metrics" if allowed => self.metrics(request),
             "/health" if allowed => self.health(),
             "/live" if allowed => json(r#"{"status":"live"}"#.to_owned()),
-            "" | "/" | "/metrics" | "/health" | "/live" => {
-                let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
-                refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-                refusal
-            }
+            "" | "/" | "/metrics" | "/health" | "/live" => not_allowed(),
+            _ if other.is_some() => not_allowed(),
             _ => plain(StatusCode::NOT_FOUND, "not found: try /metrics, /health or /live\n"),
         };
         if request.method() == Method::HEAD {
@@ -144,6 +176,18 @@ impl<B> Service<Request<B>> for Exporter {
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         ready(Ok(self.respond(&request)))
+    }
+}
+
+fn not_allowed() -> Response<ExporterBody> {
+    let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    refusal
+}
+
+impl fmt::Debug for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answers")
     }
 }
 
@@ -211,6 +255,26 @@ mod tests {
             (refusal.status().as_u16(), &refusal.headers()[ALLOW]),
             (405, &"GET, HEAD".parse().unwrap())
         );
+    }
+
+    #[test]
+    fn health_answers_in_place_of_what_we_would_say() {
+        let answers = |path: &str| {
+            let mut answer = Response::new(format!("{path} is not well"));
+            *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            ["/health", "/ready", "/metrics"].contains(&path).then_some(answer)
+        };
+        let exporter = Exporter::new(&Registry::new()).answers(answers);
+        let status = |method, path: &str| {
+            let request = Request::builder().method(method).uri(path).body(()).unwrap();
+            exporter.respond(&request).status().as_u16()
+        };
+        assert_eq!(status(Method::GET, "/health"), 503);
+        assert_eq!(status(Method::HEAD, "/ready"), 503);
+        assert_eq!(status(Method::POST, "/ready"), 405);
+        assert_eq!(status(Method::GET, "/metrics"), 200);
+        assert_eq!(status(Method::GET, "/live"), 200);
+        assert_eq!(status(Method::GET, "/other"), 404);
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Exporter {
     ///
     /// `DYN_SYSTEM_ENABLED`, which Dynamo does not heed any more, is not heeded here. What is answered
     /// at `DYN_SYSTEM_HEALTH_PATH` and `DYN_SYSTEM_LIVE_PATH` is the business of
-    /// the module `health`.
+    /// [`Health`](crate::health::Health).
     ///
     /// # Errors
     /// [`SystemError`]: a port that is none, or what the system says if it cannot listen there.

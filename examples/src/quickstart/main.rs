@@ -17,6 +17,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 use dynamo_metrics::exporter::{DEFAULT_ADDRESS, Exporter};
+use dynamo_metrics::health::Health;
 use dynamo_metrics::llm::{FrontendMetrics, register_uptime};
 use dynamo_metrics::registry::Registry;
 use dynamo_metrics_tower::MetricsLayer;
@@ -103,8 +104,11 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let app = api::router(engine, &options.model).layer(layer);
 
     let listener = bind("--listen", &options.listen).await?;
-    let metrics =
-        Exporter::new(&registry).listen(bind("--metrics-listen", &options.metrics_listen).await?);
+    let health = Health::new(&registry)?;
+    let report = health.clone();
+    let metrics = Exporter::new(&registry)
+        .answers(move |path| report.answer(path))
+        .listen(bind("--metrics-listen", &options.metrics_listen).await?);
     let (address, metrics_address) = (listener.local_addr()?, metrics.local_addr()?);
 
     let (stop, stopped) = watch::channel(false);
@@ -116,6 +120,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         axum::serve(listener, app).with_graceful_shutdown(until(stopped.clone())).into_future(),
     );
     let exported = tokio::spawn(metrics.serve(until(metrics_stopped)));
+    health.ready();
     let clients: Vec<_> = (0..options.load)
         .map(|_| tokio::spawn(load::client(address, options.model.clone(), stopped.clone())))
         .collect();
@@ -130,6 +135,8 @@ async fn run(options: Options) -> anyhow::Result<()> {
         () = timeout(options.duration) => {}
         ended = &mut served => ended.context("the server ended by itself")??,
     }
+    // Whoever balances load sends no more.
+    let stopping = health.hold("stopping");
     let _ = stop.send(true);
     let _ = shown.await;
     screen::say(&format!(
@@ -148,6 +155,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }
     // The exporter goes last, so that a scrape can still see how it ended.
     let _ = stop_metrics.send(true);
+    drop(stopping);
     let _ = exported.await;
     Ok(())
 }
