@@ -409,6 +409,24 @@ async fn removal_ends_the_task_even_within_a_probe() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_that_removes_its_endpoint_leaves_nothing_of_it() {
+    let before = tasks();
+    let registry = Registry::new();
+    let health = Health::new(&registry).unwrap();
+    let endpoint = health.endpoint(&chat(&registry)).unwrap();
+    let own = endpoint.clone();
+    let probe = Probe::custom(move || {
+        own.remove();
+        std::future::ready(true)
+    });
+    endpoint.canary(Canary::new(probe)).unwrap();
+    sleep(2 * IDLE).await;
+    assert_eq!((tasks(), endpoint.state()), (before, EndpointState::Removed));
+    let page = encode::text(&registry);
+    assert!(!page.contains("health_probe") && !page.contains("health_status"), "{page}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_handle_of_health_takes_its_canaries_along() {
     let before = tasks();
     let Story { health, chat, registry, target } = Story::begin();
