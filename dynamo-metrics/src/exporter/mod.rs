@@ -1,6 +1,7 @@
 //! The exporter: one service that shows a registry to Prometheus, mounted or on its own.
 
 mod body;
+mod guard;
 mod negotiate;
 mod server;
 
@@ -14,6 +15,11 @@ use http::{Method, Request, Response, StatusCode};
 use tower_service::Service;
 
 pub use body::ExporterBody;
+#[cfg(feature = "web-config")]
+pub use guard::WebConfigError;
+#[cfg(feature = "tls")]
+pub use guard::{ClientAuth, TlsConfig, TlsError, TlsVersion};
+pub use guard::{CredentialsError, Guard, Refusal};
 pub use server::Server;
 
 use crate::clock::{self, Instant};
