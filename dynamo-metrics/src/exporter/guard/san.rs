@@ -78,9 +78,9 @@ fn expect(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
 fn next(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[tag, length], rest) = der.split_first_chunk()?;
     let (length, rest) = match length {
-        0..=0x7f => (usize::from(length), rest),
+        ..=0x7f => (usize::from(length), rest),
         // A certificate is never longer than three bytes can say.
-        0x81 | 0x82 | 0x83 => {
+        0x81..=0x83 => {
             let (digits, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
             (digits.iter().fold(0, |sum, &digit| sum << 8 | usize::from(digit)), rest)
         }
