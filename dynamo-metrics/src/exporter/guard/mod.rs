@@ -7,9 +7,11 @@ mod credentials;
 mod hash;
 #[cfg(feature = "web-config")]
 mod rate;
+mod refusal;
 #[cfg(feature = "tls")]
 mod san;
-#[cfg(all(test, feature = "web-config"))]
+#[cfg(feature = "web-config")]
+#[cfg(test)]
 mod tests;
 #[cfg(feature = "tls")]
 mod tls;
@@ -23,6 +25,7 @@ mod web_config;
 mod yaml;
 
 pub use credentials::CredentialsError;
+pub use refusal::Refusal;
 #[cfg(feature = "tls")]
 pub use tls::{ClientAuth, TlsConfig, TlsError, TlsVersion};
 #[cfg(feature = "web-config")]
@@ -33,10 +36,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, Response, StatusCode};
+use http::HeaderMap;
 
 use credentials::Token;
+use refusal::Challenge;
 #[cfg(feature = "web-config")]
 use users::Users;
 #[cfg(any(feature = "tls", feature = "web-config"))]
@@ -88,27 +91,6 @@ enum Who {
     Basic(Users),
     #[cfg(feature = "web-config")]
     File(Watched<WebFile>),
-}
-
-/// Why a request was not let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal(Reason);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reason {
-    Unauthorized(Challenge),
-    #[cfg(any(feature = "tls", feature = "web-config"))]
-    Broken,
-    #[cfg(feature = "web-config")]
-    TooMany,
-}
-
-/// What whoever comes should show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Challenge {
-    Bearer,
-    #[cfg(feature = "web-config")]
-    Basic,
 }
 
 impl Guard {
@@ -294,85 +276,6 @@ impl Guard {
         }
     }
 }
-
-impl Refusal {
-    fn unauthorized(challenge: Challenge) -> Self {
-        Self(Reason::Unauthorized(challenge))
-    }
-
-    #[cfg(any(feature = "tls", feature = "web-config"))]
-    fn broken() -> Self {
-        Self(Reason::Broken)
-    }
-
-    #[cfg(feature = "web-config")]
-    fn too_many() -> Self {
-        Self(Reason::TooMany)
-    }
-
-    /// 401 for who is not known, 429 for who comes too often, 500 while the guard's files are wrong.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        match self.0 {
-            Reason::Unauthorized(_) => StatusCode::UNAUTHORIZED,
-            #[cfg(any(feature = "tls", feature = "web-config"))]
-            Reason::Broken => StatusCode::INTERNAL_SERVER_ERROR,
-            #[cfg(feature = "web-config")]
-            Reason::TooMany => StatusCode::TOO_MANY_REQUESTS,
-        }
-    }
-
-    /// The answer, and a line for who reads it.
-    ///
-    /// # Examples
-    /// ```
-    /// use dynamo_metrics::exporter::Guard;
-    ///
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// let guard = Guard::bearer("s3cret").unwrap();
-    /// let refusal = guard.admit(&http::HeaderMap::new()).await.unwrap_err();
-    /// let response = refusal.response();
-    /// assert_eq!(response.status(), 401);
-    /// assert_eq!(response.headers()["www-authenticate"], "Bearer");
-    /// # });
-    /// ```
-    #[must_use]
-    pub fn response(&self) -> Response<&'static str> {
-        let mut extra = None;
-        let text = match self.0 {
-            Reason::Unauthorized(challenge) => {
-                let name = match challenge {
-                    Challenge::Bearer => "Bearer",
-                    #[cfg(feature = "web-config")]
-                    Challenge::Basic => "Basic",
-                };
-                extra = Some((WWW_AUTHENTICATE, HeaderValue::from_static(name)));
-                "unauthorized\n"
-            }
-            #[cfg(any(feature = "tls", feature = "web-config"))]
-            Reason::Broken => "the exporter's configuration is broken: see its log\n",
-            #[cfg(feature = "web-config")]
-            Reason::TooMany => {
-                extra = Some((RETRY_AFTER, HeaderValue::from_static("1")));
-                "too many requests\n"
-            }
-        };
-        let mut response = Response::new(text);
-        *response.status_mut() = self.status();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        headers.extend(extra);
-        response
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.response().body().trim_end())
-    }
-}
-
-impl std::error::Error for Refusal {}
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -16,10 +16,11 @@ use subtle::ConstantTimeEq as _;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
+use super::blocking;
 use super::credentials::{CredentialsError, shown};
 use super::hash::PasswordHash;
 use super::rate::Limit;
-use super::{Challenge, Refusal, blocking};
+use super::refusal::{Challenge, Refusal};
 
 /// Most requests that wait for their hash.
 const MOST_WAITING: usize = 64;

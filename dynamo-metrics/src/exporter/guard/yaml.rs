@@ -146,6 +146,7 @@ impl Map {
         value.map(Some).ok_or_else(|| self.wrong(key, expected, line))
     }
 
+    #[cfg(feature = "tls")]
     pub(super) fn text(&mut self, key: &str) -> Result<Option<String>, WebConfigError> {
         self.read(key, "text", |text| Some(text.to_owned()))
     }
@@ -159,6 +160,7 @@ impl Map {
         })
     }
 
+    #[cfg(feature = "tls")]
     pub(super) fn list(&mut self, key: &str) -> Result<Option<Vec<String>>, WebConfigError> {
         let Some(Node { line, value }) = self.take(key) else { return Ok(None) };
         let Value::List(list) = value else {
