@@ -60,13 +60,39 @@ impl Prometheus {
     /// If it does not come to that.
     #[must_use]
     pub fn start(name: &str, target: SocketAddr, arguments: &[&str]) -> Self {
+        Self::start_with(name, target, "", arguments)
+    }
+
+    /// The same, with more lines for the job, indented by two.
+    ///
+    /// # Panics
+    /// If it does not come to that.
+    #[must_use]
+    pub fn start_with(name: &str, target: SocketAddr, job: &str, arguments: &[&str]) -> Self {
+        let prometheus = Self::launch(name, target, job, arguments);
+        wait_for("up == 1", || prometheus.query("up").filter(|&up| up == 1.0));
+        prometheus
+    }
+
+    /// Starts one that cannot scrape `target`, and waits until it tried.
+    ///
+    /// # Panics
+    /// If it does not come to that.
+    #[must_use]
+    pub fn start_kept_out(name: &str, target: SocketAddr, job: &str) -> Self {
+        let prometheus = Self::launch(name, target, job, &[]);
+        wait_for("up == 0", || prometheus.query("up").filter(|&up| up == 0.0));
+        prometheus
+    }
+
+    fn launch(name: &str, target: SocketAddr, job: &str, arguments: &[&str]) -> Self {
         let folder = Folder::new(name);
         let config = folder.write(
             "prometheus.yml",
             &format!(
                 "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
                  scrape_configs:\n\
-                 - job_name: story\n  static_configs: [{{targets: ['{target}']}}]\n"
+                 - job_name: story\n  static_configs: [{{targets: ['{target}']}}]\n{job}"
             ),
         );
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
@@ -79,9 +105,7 @@ impl Prometheus {
             .arg("--log.level=warn")
             .stdout(Stdio::null());
         let program = Program::start(&mut command);
-        let prometheus = Self { program, address, _folder: folder };
-        wait_for("up == 1", || prometheus.query("up").filter(|&up| up == 1.0));
-        prometheus
+        Self { program, address, _folder: folder }
     }
 
     /// Asks, and returns the single number that is the answer.

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
 
-use dynamo_metrics::exporter::Exporter;
+use dynamo_metrics::exporter::{Exporter, Guard};
 use dynamo_metrics::metric::NativeBuckets;
 use dynamo_metrics::registry::Registry;
 use dynamo_metrics::unit::Unit;
@@ -12,10 +12,10 @@ use dynamo_metrics_tests::program::{Quickstart, get, wait_for};
 use dynamo_metrics_tests::prometheus::{Folder, Prometheus};
 use dynamo_metrics_tests::tools::{prometheus_tool, python};
 
-/// Serves a registry for as long as the story takes.
-fn serve(registry: &Registry) -> SocketAddr {
+/// Serves for as long as the story takes.
+fn serve(exporter: &Exporter) -> SocketAddr {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let server = runtime.block_on(Exporter::new(registry).bind("127.0.0.1:0")).unwrap();
+    let server = runtime.block_on(exporter.bind("127.0.0.1:0")).unwrap();
     let address = server.local_addr().unwrap();
     std::thread::spawn(move || runtime.block_on(server.serve(std::future::pending())));
     address
@@ -89,7 +89,7 @@ fn quantiles_of_native_buckets_agree_with_those_of_classic_ones() {
     waits.observe(0.0);
     waits.observe(1e6);
     registry.counter("calls_total", "Calls.").register().unwrap().inc_by(7);
-    let address = serve(&registry);
+    let address = serve(&Exporter::new(&registry));
 
     let classic = Prometheus::start("classic", address, &[]);
     let native = Prometheus::start("native", address, &["--enable-feature=native-histograms"]);
@@ -112,4 +112,44 @@ fn quantiles_of_native_buckets_agree_with_those_of_classic_ones() {
     }
     assert_eq!((classic.last_error(), native.last_error()), (String::new(), String::new()));
     assert!(classic.terminate() && native.terminate());
+}
+
+#[test]
+fn prometheus_comes_in_with_a_password_through_tls_and_others_stay_out() {
+    let registry = Registry::new();
+    registry.gauge("secret_number", "").register().unwrap().set(42);
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let folder = Folder::new("guarded");
+    let cert_file = folder.write("cert.pem", &cert.pem());
+    let _ = folder.write("key.pem", &signing_key.serialize_pem());
+    // The hash of `U*U`, from the tests of bcrypt's reference implementation.
+    let hash = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+    let web = format!(
+        "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n\
+         basic_auth_users:\n  ann: {hash}\n"
+    );
+    let guard = Guard::from_file(folder.write("web.yml", &web)).unwrap();
+    let address = serve(&Exporter::new(&registry).guard(guard));
+
+    let job = |password: &str| {
+        format!(
+            "  scheme: https\n  tls_config: {{ca_file: '{}'}}\n  \
+             basic_auth: {{username: ann, password: '{password}'}}\n",
+            cert_file.display()
+        )
+    };
+    let prometheus = Prometheus::start_with("let-in", address, &job("U*U"), &[]);
+    let seen = wait_for("the number", || prometheus.query("secret_number"));
+    assert_eq!((seen, prometheus.last_error()), (42.0, String::new()));
+    assert!(prometheus.terminate());
+    for (name, job, error) in
+        [("wrong", job("U*V"), "401 Unauthorized"), ("plain", String::new(), "EOF")]
+    {
+        let prometheus = Prometheus::start_kept_out(name, address, &job);
+        let said =
+            wait_for("an error", || Some(prometheus.last_error()).filter(|it| !it.is_empty()));
+        assert!(said.contains(error) || name == "plain", "{said}");
+        assert!(prometheus.terminate());
+    }
 }

@@ -2,6 +2,7 @@
 
 mod body;
 mod compress;
+mod guard;
 mod landing;
 mod negotiate;
 mod scrapes;
@@ -20,6 +21,11 @@ use http::{Method, Request, Response, StatusCode};
 use tower_service::Service;
 
 pub use body::ExporterBody;
+#[cfg(feature = "web-config")]
+pub use guard::WebConfigError;
+#[cfg(feature = "tls")]
+pub use guard::{ClientAuth, TlsConfig, TlsError, TlsVersion};
+pub use guard::{CredentialsError, Guard, Refusal};
 pub use server::Server;
 pub use system::SystemError;
 
@@ -67,6 +73,7 @@ pub struct Exporter {
     start: Instant,
     scrapes: Arc<Scrapes>,
     answers: Option<Answers>,
+    guard: Guard,
 }
 
 /// Answers at other paths, and instead of ours.
@@ -81,7 +88,13 @@ impl Exporter {
     #[must_use]
     pub fn new(registry: &Registry) -> Self {
         let scrapes = Scrapes::new(registry, scrapes::MOST);
-        Self { registry: registry.clone(), start: clock::now(), scrapes, answers: None }
+        Self {
+            registry: registry.clone(),
+            start: clock::now(),
+            scrapes,
+            answers: None,
+            guard: Guard::open(),
+        }
     }
 
     /// Answers at most so many scrapes at once, and turns others away with 503 and `Retry-After`
@@ -90,6 +103,28 @@ impl Exporter {
     pub fn most_scrapes(mut self, most: usize) -> Self {
         self.scrapes = self.scrapes.with_most(most);
         self
+    }
+
+    /// Lets in whom `guard` lets in (default: everybody), where the exporter [serves by
+    /// itself](Self::bind). Where it is mounted, the router has guards of its own.
+    #[must_use]
+    pub fn guard(mut self, guard: Guard) -> Self {
+        self.guard = guard;
+        self
+    }
+
+    /// Answers to a client who may come in.
+    async fn admit<B>(&self, request: &Request<B>) -> Response<ExporterBody> {
+        let mut response = match self.guard.admit(request.headers()).await {
+            Ok(()) => self.respond(request),
+            Err(refusal) => {
+                let refusal = refusal.response().map(ExporterBody::whole);
+                let head = request.method() == Method::HEAD;
+                if head { refusal.map(ExporterBody::left_out) } else { refusal }
+            }
+        };
+        self.guard.decorate(response.headers_mut());
+        response
     }
 
     /// Answers as `answers` does at the paths that it knows: `/health` and its like, from a

@@ -14,6 +14,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+#[cfg(feature = "tls")]
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
@@ -222,6 +224,15 @@ impl Reception {
     /// Answers one client until it has gone. One that goes away, or says nothing, is no news.
     async fn receive(self, visitor: Visitor, watcher: Watcher) {
         match visitor {
+            #[cfg(feature = "tls")]
+            Visitor::Tcp(stream) if self.exporter.guard.has_tls() => {
+                let entered = timeout(FIRST_BYTES_TIMEOUT, self.enter(stream)).await;
+                if let Ok(Some((stream, http2))) = entered {
+                    let builder = self.builder.clone();
+                    let builder = if http2 { builder.http2_only() } else { builder.http1_only() };
+                    Self { builder, ..self }.answer(stream, watcher).await;
+                }
+            }
             Visitor::Tcp(stream) => {
                 if timeout(FIRST_BYTES_TIMEOUT, first_bytes(&stream)).await.is_ok() {
                     self.answer(stream, watcher).await;
@@ -236,6 +247,19 @@ impl Reception {
         }
     }
 
+    /// A client's stream within TLS, once it has said something there, and whether it speaks HTTP/2.
+    #[cfg(feature = "tls")]
+    async fn enter(
+        &self,
+        stream: TcpStream,
+    ) -> Option<(BufReader<tokio_rustls::server::TlsStream<TcpStream>>, bool)> {
+        let stream = self.exporter.guard.acceptor().await?.accept(stream).await.ok()?;
+        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let mut stream = BufReader::new(stream);
+        let said = stream.fill_buf().await.is_ok_and(|said| !said.is_empty());
+        said.then_some((stream, http2))
+    }
+
     async fn answer(
         self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -243,8 +267,8 @@ impl Reception {
     ) {
         let exporter = self.exporter;
         let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-            let response = exporter.respond(&request);
-            async move { Ok::<_, Infallible>(response) }
+            let exporter = exporter.clone();
+            async move { Ok::<_, Infallible>(exporter.admit(&request).await) }
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let _ = watcher.watch(connection.into_owned()).await;
