@@ -41,6 +41,7 @@ pub mod clock;
 pub mod encode;
 #[cfg(feature = "exporter")]
 pub mod exporter;
+pub mod foreign;
 pub mod label;
 pub mod llm;
 pub mod metric;
