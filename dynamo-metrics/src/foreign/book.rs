@@ -15,6 +15,8 @@ pub(super) struct Book<'a> {
     pub(super) points: Points,
     pub(super) drafts: Vec<Draft>,
     by_name: HashMap<String, usize>,
+    /// Families by their names with `_` for `:`.
+    by_escaped: HashMap<String, usize>,
 }
 
 /// A family, of which more may come.
@@ -40,6 +42,7 @@ impl<'a> Book<'a> {
             points: Points::default(),
             drafts: Vec::new(),
             by_name: HashMap::new(),
+            by_escaped: HashMap::new(),
         }
     }
 
@@ -47,6 +50,19 @@ impl<'a> Book<'a> {
     pub(super) fn find(&self, name: &str) -> Option<(usize, &Draft)> {
         let at = *self.by_name.get(name)?;
         Some((at, self.drafts.get(at)?))
+    }
+
+    /// The family of this name with `_` for `:`, if it was told of.
+    pub(super) fn find_escaped(&self, name: &str) -> Option<(usize, &Draft)> {
+        let at = *self.by_escaped.get(name)?;
+        Some((at, self.drafts.get(at)?))
+    }
+
+    /// Has samples found under this name with `_` for `:`, too.
+    pub(super) fn escape(&mut self, name: &str, family: usize) {
+        if name.contains(':') {
+            self.by_escaped.entry(name.replace(':', "_")).or_insert(family);
+        }
     }
 
     /// The family of this name, which is valid, made if it is not there.

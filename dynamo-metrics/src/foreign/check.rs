@@ -127,7 +127,9 @@ pub(super) fn summary(
 pub(super) fn remove_repeated(bounds: &mut Vec<(f64, f64)>) -> bool {
     let before = bounds.len();
     // Zero has two spellings, and both are one number.
-    bounds.iter_mut().for_each(|(bound, _)| *bound += 0.0);
+    for (bound, _) in bounds.iter_mut() {
+        *bound += 0.0;
+    }
     bounds.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     bounds.dedup_by(|(a, _), (b, _)| a.total_cmp(b).is_eq());
     bounds.len() < before
@@ -176,7 +178,7 @@ mod tests {
     fn histograms_have_all_their_parts() {
         let made = histogram(vec![(END, 3.0), (1.0, 2.0)], None, Some(3.0), None).unwrap();
         assert_eq!(made.buckets, [(1.0, 2.0), (END, 3.0)]);
-        assert_eq!(histogram(made.buckets, None, None, None).unwrap().count, 3.0);
+        assert_eq!(histogram(made.buckets.clone(), None, None, None), Ok(made));
         for (buckets, count) in [
             (vec![], None),
             (vec![], Some(0.0)),

@@ -75,8 +75,10 @@ impl<'a> Reader<'a> {
         }
         self.skip_blanks();
         let word = self.token();
-        if !matches!(word, "HELP" | "TYPE") && !(strict && word == "UNIT") {
-            return other;
+        match word {
+            "HELP" | "TYPE" => {}
+            "UNIT" if strict => {}
+            _ => return other,
         }
         self.separator()?;
         let name = self.token();
@@ -124,6 +126,9 @@ impl<'a> Reader<'a> {
             self.separator()?;
         }
         let text = self.token();
+        if text.is_empty() {
+            return Err(syntax("the line ends too early"));
+        }
         let value = number::value(text);
         let value = value.ok_or(Flaw::new(Reason::Value, "the value is no number"))?;
         let exemplar = match self.dialect {
@@ -356,8 +361,8 @@ mod tests {
     #[test]
     fn what_breaks_the_grammar_is_no_sample() {
         for (line, reason) in [
-            ("a", Reason::Value),
-            ("a ", Reason::Value),
+            ("a", Reason::Syntax),
+            ("a ", Reason::Syntax),
             ("a x", Reason::Value),
             ("a 1 x", Reason::Syntax),
             ("a 1 2 3", Reason::Syntax),
@@ -405,7 +410,8 @@ mod tests {
     #[test]
     fn exemplars_fail_alone() {
         let exemplar = |line| match both(line) {
-            [Err(Reason::Syntax), Ok(Line::Sample(sample))] if sample.value == 1.0 => {
+            [Err(Reason::Syntax), Ok(Line::Sample(sample))] => {
+                assert_eq!(sample.value.to_bits(), 1_f64.to_bits());
                 sample.exemplar.unwrap().map_err(|flaw| flaw.reason)
             }
             other => panic!("{other:?}"),

@@ -1,6 +1,6 @@
 //! The two text formats: lines, and which family and series each is of.
 
-use super::book::Book;
+use super::book::{Book, Draft};
 use super::check;
 use super::fault::{Flaw, Reason};
 use super::line::{self, Line, Sample};
@@ -84,7 +84,8 @@ impl Page<'_> {
             }
         }
         self.line = 0;
-        if !whole && !(ended && self.dialect == Dialect::OpenMetrics) {
+        // Text has no end of its own to be seen before the limit.
+        if !whole && (!ended || self.dialect == Dialect::Prometheus) {
             self.tell(Flaw::new(Reason::Limit, "the page is too long"), "");
         } else if !ended {
             self.tell(Flaw::new(Reason::Truncated, "the page has no `# EOF`"), "");
@@ -165,6 +166,9 @@ impl Page<'_> {
                 && (self.book.find(&format!("{name}{suffix}")))
                     .is_some_and(|(_, draft)| draft.sampled && draft.kind.is_none())
         });
+        if strict {
+            self.book.escape(name, family);
+        }
         let Some(draft) = self.book.drafts.get_mut(family) else { return Ok(()) };
         match draft.kind {
             Some(told) if told != kind => {
@@ -293,28 +297,40 @@ impl Page<'_> {
     }
 
     fn known(&mut self, name: &str) -> Result<(usize, Part), Flaw> {
-        let dialect = self.dialect;
-        let whole = self.book.find(name).and_then(|(at, draft)| Some((at, draft.kind?)));
-        if let Some((at, kind)) = whole {
-            let total = dialect == Dialect::OpenMetrics && name.ends_with("_total");
-            match dialect.part(kind, "") {
-                Some(part) => return Ok((at, part)),
-                None if kind == Kind::Counter && total => return Ok((at, Part::Value)),
-                None => {}
-            }
+        let book = &self.book;
+        if let Some(found) = self.of_kind(name, |name| book.find(name)) {
+            return Ok(found);
         }
-        for suffix in SUFFIXES {
-            let Some(base) = name.strip_suffix(suffix) else { continue };
-            let Some((at, draft)) = self.book.find(base) else { continue };
-            if let Some(part) = draft.kind.and_then(|kind| dialect.part(kind, suffix)) {
-                return Ok((at, part));
-            }
+        // Python's client has `_` for `:` in the samples of OpenMetrics, but not in their metadata.
+        if let Some(found) = self.of_kind(name, |name| book.find_escaped(name)) {
+            return Ok(found);
         }
-        if whole.is_some() {
+        if book.find(name).is_some_and(|(_, draft)| draft.kind.is_some()) {
             return Err(Flaw::new(Reason::Kind, "a metric of this kind has no such line"));
         }
         let (at, _) = self.book.family(name)?;
         Ok((at, Part::Value))
+    }
+
+    /// The family that has a kind and such lines, and what part of a series they are.
+    fn of_kind<'b>(
+        &self,
+        name: &str,
+        find: impl Fn(&str) -> Option<(usize, &'b Draft)>,
+    ) -> Option<(usize, Part)> {
+        let kind = |name| find(name).and_then(|(at, draft)| Some((at, draft.kind?)));
+        if let Some((at, kind)) = kind(name) {
+            let total = self.dialect == Dialect::OpenMetrics && name.ends_with("_total");
+            match self.dialect.part(kind, "") {
+                Some(part) => return Some((at, part)),
+                None if kind == Kind::Counter && total => return Some((at, Part::Value)),
+                None => {}
+            }
+        }
+        SUFFIXES.iter().find_map(|suffix| {
+            let (at, kind) = kind(name.strip_suffix(suffix)?)?;
+            Some((at, self.dialect.part(kind, suffix)?))
+        })
     }
 
     /// The family that a line of metadata is of.
@@ -360,11 +376,12 @@ impl Dialect {
     /// What a line says whose name is that of a family of this kind, and this.
     fn part(self, kind: Kind, suffix: &str) -> Option<Part> {
         Some(match (kind, suffix) {
-            (Kind::Gauge | Kind::Unknown | Kind::StateSet, "") => Part::Value,
+            (Kind::Gauge | Kind::Unknown | Kind::StateSet, "") | (Kind::Info, "_info") => {
+                Part::Value
+            }
             (Kind::Counter, "") if self == Self::Prometheus => Part::Value,
             (Kind::Counter, "_total") if self == Self::OpenMetrics => Part::Value,
             (Kind::Counter, "_created") if self == Self::OpenMetrics => Part::Created,
-            (Kind::Info, "_info") => Part::Value,
             (Kind::Histogram | Kind::GaugeHistogram, "_bucket") => Part::Bucket,
             (Kind::Summary, "") => Part::Quantile,
             (Kind::Histogram | Kind::Summary, "_sum") | (Kind::GaugeHistogram, "_gsum") => {
