@@ -144,7 +144,9 @@ fn fill(registry: &Registry, all: &[Made]) {
             }
             2 => {
                 let gauge = registry.gauge(name, help).label("b", label).register();
-                let _ = gauge.map(|gauge| values.iter().for_each(|&value| gauge.set(value as i64)));
+                if let (Ok(gauge), Some(value)) = (gauge, values.last()) {
+                    gauge.set(value.to_bits().cast_signed() >> 20);
+                }
             }
             3 => {
                 let gauge = registry.float_gauge(name, help).unit(Unit::Seconds).register();
@@ -173,8 +175,11 @@ struct ToldFamily {
     help: String,
     unit: Option<String>,
     kind: Kind,
-    series: Vec<(Vec<(String, String)>, Vec<(f64, f64)>, f64, usize)>,
+    series: Vec<ToldSeries>,
 }
+
+/// Labels, buckets, the value or sum, and how many exemplars there are.
+type ToldSeries = (Vec<(String, String)>, Vec<(f64, f64)>, f64, usize);
 
 impl Visitor for Told {
     fn family(&mut self, family: &visit::Family<'_>) {

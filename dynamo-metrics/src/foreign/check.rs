@@ -43,6 +43,8 @@ pub(super) fn label_set(labels: &mut Labels) -> Result<(), Flaw> {
         return Err(Flaw::new(Reason::Label, "a label is there twice"));
     }
     labels.retain(|(_, value)| !value.is_empty());
+    // A series may be kept for long, and a line may have had many that said nothing.
+    labels.shrink_to_fit();
     Ok(())
 }
 
