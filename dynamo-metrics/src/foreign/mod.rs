@@ -35,6 +35,9 @@ mod point;
 #[cfg(feature = "protobuf")]
 mod protobuf;
 #[cfg(test)]
+#[cfg(feature = "protobuf")]
+mod protobuf_tests;
+#[cfg(test)]
 mod tests;
 mod text;
 
