@@ -6,8 +6,10 @@
 //! - [`metric`]: counters, gauges, histograms, and the shape in which a scrape sees them.
 //! - [`label`]: labels with bounded values, typed by derive.
 //! - [`llm`]: what is measured of endpoints and of inference frontends; stream readers.
-//! - [`encode`]: the Prometheus text format and OpenMetrics.
+//! - [`encode`]: the Prometheus text format, OpenMetrics and protobuf.
 //! - `exporter`: `/metrics`, `/health` and `/live` as a service, mounted or on its own.
+//! - [`health`]: whether endpoints are ready, and canaries that find out.
+//! - [`foreign`]: other processes' pages of metrics, read and checked.
 //! - [`instrumented_endpoint`]: the attribute that measures an `async fn`. For HTTP services there
 //!   is the layer of the crate `dynamo-metrics-tower`.
 //! - [`clock`]: the one door to time, which tests can move.
@@ -41,6 +43,7 @@ pub mod clock;
 pub mod encode;
 #[cfg(feature = "exporter")]
 pub mod exporter;
+pub mod foreign;
 pub mod health;
 pub mod label;
 pub mod llm;

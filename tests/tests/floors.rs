@@ -9,7 +9,7 @@ const FLOORS: [&[&str]; 7] = [
     &["cell", "label"],
     &["metric"],
     &["registry"],
-    &["encode", "llm"],
+    &["encode", "foreign", "llm"],
     &["exporter", "health"],
     &["lib"],
 ];

@@ -2,7 +2,9 @@
 //!
 //! - `cargo xtask test`: everything that must hold, in one command.
 //! - `cargo xtask bench`: what everything costs, beside other libraries.
+//! - `cargo xtask fuzz`: bytes that nobody thought of, for what reads bytes from outside.
 
+mod fuzz;
 mod steps;
 mod tools;
 
@@ -11,12 +13,15 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask test
        cargo xtask bench [--check] [--quick] [--only <text>]
+       cargo xtask fuzz [<seconds>]
 
   test   fetch what the tests need and the machine lacks, then check the format, lint, build the
          documentation, and run every test
   bench  time ours and other libraries in one run, and write benches/RESULTS.md; --check fails if a
          row of ours is past its budget, --quick takes fewer rounds, --only takes the rows that
          contain a text (these two print the report and write nothing)
+  fuzz   give made-up bytes to each reader of bytes from outside, for a minute each or so many
+         seconds, and fail at the first that it does not stand
 ";
 
 fn main() -> ExitCode {
@@ -24,6 +29,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test"] => steps::test(&root()),
         ["bench", ref options @ ..] => steps::bench(&root(), options),
+        ["fuzz", ref options @ ..] => fuzz::fuzz(&root(), options),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -60,13 +60,13 @@ pub(crate) fn bench(root: &Path, options: &[&str]) -> anyhow::Result<()> {
     step("bench", &mut cargo(root, &run))
 }
 
-fn cargo(root: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn cargo(root: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).args(arguments);
     command
 }
 
-fn step(name: &str, command: &mut Command) -> anyhow::Result<()> {
+pub(crate) fn step(name: &str, command: &mut Command) -> anyhow::Result<()> {
     println!("==> {name}");
     let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
     if !status.success() {

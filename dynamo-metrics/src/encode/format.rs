@@ -1,8 +1,5 @@
 //! The formats, by the names that scrapers call them.
 
-use super::{ProtobufEncoder, TextEncoder};
-use crate::metric::visit::{Family, Series, Visitor};
-
 /// A format of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -24,13 +21,6 @@ pub enum TextFormat {
     OpenMetrics,
 }
 
-/// Writes what it visits in any format.
-#[derive(Debug)]
-pub(crate) enum Encoder {
-    Text(TextEncoder),
-    Protobuf(ProtobufEncoder),
-}
-
 impl Format {
     /// The media type of the format, as a scraper wants it to the letter.
     #[must_use]
@@ -42,57 +32,6 @@ impl Format {
                 "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; \
                  encoding=delimited"
             }
-        }
-    }
-}
-
-impl Encoder {
-    pub(crate) fn new(format: Format) -> Self {
-        match format {
-            Format::Text => Self::Text(TextEncoder::new(TextFormat::Text)),
-            Format::OpenMetrics => Self::Text(TextEncoder::new(TextFormat::OpenMetrics)),
-            Format::Protobuf => Self::Protobuf(ProtobufEncoder::new()),
-        }
-    }
-
-    /// How much of the page was written and not taken yet, in bytes.
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Text(encoder) => encoder.len(),
-            Self::Protobuf(encoder) => encoder.len(),
-        }
-    }
-
-    /// Takes what was written so far, and makes room for `room` bytes more.
-    pub(crate) fn take(&mut self, room: usize) -> Vec<u8> {
-        match self {
-            Self::Text(encoder) => encoder.take(room),
-            Self::Protobuf(encoder) => encoder.take(room),
-        }
-    }
-
-    /// Writes what ends a page.
-    pub(crate) fn end(&mut self) {
-        match self {
-            Self::Text(encoder) => encoder.end(),
-            Self::Protobuf(encoder) => encoder.end(),
-        }
-    }
-}
-
-impl Visitor for Encoder {
-    fn family(&mut self, family: &Family<'_>) {
-        match self {
-            Self::Text(encoder) => encoder.family(family),
-            Self::Protobuf(encoder) => encoder.family(family),
-        }
-    }
-
-    #[inline]
-    fn series(&mut self, series: &Series<'_>) {
-        match self {
-            Self::Text(encoder) => encoder.series(series),
-            Self::Protobuf(encoder) => encoder.series(series),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Formats: visitors that write what they see.
 
+#[cfg(feature = "exporter")]
+mod any;
 mod format;
 mod number;
 mod protobuf;
@@ -7,7 +9,7 @@ mod text;
 mod wire;
 
 #[cfg(feature = "exporter")]
-pub(crate) use format::Encoder;
+pub(crate) use any::Encoder;
 pub use format::{Format, TextFormat};
 pub use protobuf::ProtobufEncoder;
 pub use text::TextEncoder;

@@ -45,6 +45,7 @@ impl Walk {
 
     /// Leaves out families that neither have one of these names nor a sample of it; with no names,
     /// none.
+    #[cfg(feature = "exporter")]
     pub(crate) fn only(self, names: Vec<String>) -> Self {
         Self { only: names, ..self }
     }
