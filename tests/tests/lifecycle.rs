@@ -382,3 +382,20 @@ fn places_under_the_cap_come_back_by_scope_and_by_time_too() {
         assert_eq!(encode::text(&registry), "");
     });
 }
+
+#[tokio::test]
+async fn an_attributes_endpoint_that_was_removed_comes_back_with_its_next_call() {
+    #[dynamo_metrics::instrumented_endpoint(scope = scope)]
+    async fn generate(scope: &dynamo_metrics::registry::Scope) {}
+
+    let registry = Registry::new();
+    let component = registry.component("worker");
+    for _ in 0..2 {
+        generate(&component).await;
+        generate(&component).await;
+        let line = "requests_total{dynamo_component=\"worker\",dynamo_endpoint=\"generate\"} 2\n";
+        assert!(encode::text(&registry).contains(line));
+        component.endpoint("generate").remove();
+        assert!(!encode::text(&registry).contains(line));
+    }
+}

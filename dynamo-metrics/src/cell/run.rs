@@ -73,6 +73,9 @@ impl Run {
     pub(crate) fn sums(&self, columns: usize, sums: &mut Vec<u64>) {
         sums.clear();
         sums.resize(columns, 0);
+        if self.start < LOST {
+            return;
+        }
         for slab in Pool::global().iter() {
             slab.add_run(self.start, sums);
         }
@@ -181,10 +184,16 @@ impl Columns {
 }
 
 fn sum(column: u32) -> u64 {
+    if column < LOST {
+        return 0;
+    }
     Pool::global().iter().fold(0, |sum, slab| sum.wrapping_add(slab.read(column)))
 }
 
 fn sum_float(column: u32) -> f64 {
+    if column < LOST {
+        return 0.0;
+    }
     Pool::global().iter().map(|slab| f64::from_bits(slab.read(column))).sum()
 }
 

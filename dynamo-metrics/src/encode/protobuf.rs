@@ -175,9 +175,9 @@ fn write_histogram(out: &mut Message, series: &Series<'_>, histogram: &Histogram
     out.unsigned(field::HISTOGRAM_COUNT, histogram.count());
     out.float(field::HISTOGRAM_SUM, histogram.sum());
     let bounds = histogram.bounds().iter().copied().chain([f64::INFINITY]);
-    let mut below = 0;
+    let mut below = 0_u64;
     for (i, (bound, count)) in bounds.zip(histogram.counts()).enumerate() {
-        below += count;
+        below = below.saturating_add(*count);
         let exemplar = series.exemplars.bucket(i);
         // The last bucket says what the count says, and is there for its exemplar only.
         if bound.is_finite() || exemplar.is_some() {

@@ -171,11 +171,11 @@ impl TextEncoder {
             labels.write_to(&mut self.head);
             self.head.push(b',');
         }
-        let mut below = 0;
+        let mut below = 0_u64;
         let exemplars = !series.exemplars.is_empty();
         let tails = std::mem::take(&mut self.tails);
         for (bucket, (tail, count)) in tails.iter().zip(histogram.counts()).enumerate() {
-            below += count;
+            below = below.saturating_add(*count);
             self.page.extend_from_slice(&self.head);
             tail.write_to(&mut self.page);
             push_u64(&mut self.page, below);

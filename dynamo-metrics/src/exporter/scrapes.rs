@@ -1,5 +1,6 @@
 //! Scrapes: how many there may be at once, and what is told of them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::clock::{self, Instant};
@@ -20,7 +21,7 @@ pub(super) struct Scrapes {
     most: usize,
     /// Made with the first scrape; `None` if somebody else has the names.
     metrics: OnceLock<Option<Metrics>>,
-    in_flight: UpDownCounter,
+    in_flight: AtomicUsize,
 }
 
 /// What is told of scrapes.
@@ -73,7 +74,7 @@ enum Status {
 impl Scrapes {
     pub(super) fn new(registry: &Registry, most: usize) -> Arc<Self> {
         let (registry, metrics) = (registry.clone(), OnceLock::new());
-        Arc::new(Self { registry, most, metrics, in_flight: UpDownCounter::default() })
+        Arc::new(Self { registry, most, metrics, in_flight: AtomicUsize::new(0) })
     }
 
     /// The same with another limit.
@@ -84,9 +85,8 @@ impl Scrapes {
     /// One more scrape, unless there are too many.
     pub(super) fn start(self: &Arc<Self>, format: Format) -> Option<Scrape> {
         let metrics = self.metrics();
-        self.in_flight.inc();
-        if usize::try_from(self.in_flight.get()).is_ok_and(|now| now > self.most) {
-            self.in_flight.dec();
+        if self.in_flight.fetch_add(1, Ordering::Relaxed) >= self.most {
+            self.in_flight.fetch_sub(1, Ordering::Relaxed);
             if let Some(metrics) = metrics {
                 metrics.rejected.inc();
             }
@@ -150,7 +150,7 @@ impl Scrape {
 
 impl Drop for Scrape {
     fn drop(&mut self) {
-        self.shared.in_flight.dec();
+        self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
         let Some(metrics) = self.shared.metrics() else { return };
         metrics.in_flight.dec();
         let (format, bytes) = (self.format, self.bytes);

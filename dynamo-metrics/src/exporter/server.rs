@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_io_timeout::TimeoutStream;
 
 use super::Exporter;
 
@@ -31,6 +32,12 @@ const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time for a client to send a request's head, and to wait before its next request: longer
 /// than scrapes are mostly apart, so that they share a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// Longest time for a client to take more of an answer, when it takes nothing.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often a client of HTTP/2 is asked whether it is there, and how long it may take to say so.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Most connections at a time; others wait in the system's queue.
 const MOST_CONNECTIONS: usize = 256;
@@ -168,11 +175,13 @@ impl Server {
     /// Answers HTTP/1.1 and HTTP/2 until `stop` is ready, then lets scrapes end (5 s at most).
     ///
     /// No connection outlives the future. There are at most 256 of them; one whose client says
-    /// nothing is closed after 10 s, one without a request after 75 s.
+    /// nothing is closed after 10 s, one that takes nothing of its answer after 30 s, and one without
+    /// a request after 75 s (HTTP/1.1) or when it does not answer a ping (HTTP/2).
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-        builder.http2().timer(TokioTimer::new());
+        let http2 = &mut builder.http2();
+        http2.timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL);
         let reception = Reception { builder, exporter: self.exporter };
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
@@ -270,7 +279,10 @@ impl Reception {
             let exporter = exporter.clone();
             async move { Ok::<_, Infallible>(exporter.admit(&request).await) }
         });
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(WRITE_TIMEOUT));
+        let io = TokioIo::new(Box::pin(stream));
+        let connection = self.builder.serve_connection(io, service);
         let _ = watcher.watch(connection.into_owned()).await;
     }
 }

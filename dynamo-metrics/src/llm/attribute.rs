@@ -85,13 +85,19 @@ impl Site {
         let memo = memo.as_ref()?;
         let told = memo.labels.iter().map(|(_, value)| &**value);
         let same = scope.is_at(&memo.place) && told.eq(labels.iter().map(|(_, value)| *value));
-        if same { memo.endpoint.upgrade() } else { None }
+        // What was removed may be remembered for a while.
+        memo.endpoint.upgrade().filter(|endpoint| same && endpoint.is_shown())
     }
 
     /// Remembers an endpoint, unless another one is remembered that is still there: two scopes that
     /// take turns would only push each other out.
     fn remember(&self, scope: &Scope, labels: &[(&'static str, &str)], endpoint: &EndpointMetrics) {
-        if self.0.load().as_ref().is_none_or(|memo| memo.endpoint.upgrade().is_none()) {
+        if self
+            .0
+            .load()
+            .as_ref()
+            .is_none_or(|memo| !memo.endpoint.upgrade().is_some_and(|it| it.is_shown()))
+        {
             let labels = labels.iter().map(|(name, value)| (*name, (*value).into())).collect();
             let endpoint = endpoint.downgrade();
             self.0.store(Some(Arc::new(Memo { place: scope.place(), labels, endpoint })));
@@ -105,9 +111,11 @@ pub fn start(site: &Site, scope: &Scope, name: &str, labels: &[(&'static str, &s
     if let Some(endpoint) = site.recall(scope, labels) {
         return Call::start(endpoint);
     }
-    let Some(Kept { known, .. }) = scope.slot() else { return Call::unmeasured() };
+    // Kept at the endpoint's own place, and gone with it.
+    let place = if scope.is_endpoint() { scope.clone() } else { scope.endpoint(name) };
+    let Some(Kept { known, .. }) = place.slot() else { return Call::unmeasured() };
     let wanted = Wanted { name, prefix: scope.prefix(), labels };
-    let Some(endpoint) = known.endpoint(&wanted, || register(scope, name, labels)) else {
+    let Some(endpoint) = known.endpoint(&wanted, || register(&place, name, labels)) else {
         return Call::unmeasured();
     };
     site.remember(scope, labels, &endpoint);
@@ -133,8 +141,10 @@ impl Known {
         self.0.rcu(|known| {
             let mut known = HashMap::clone(known);
             // Who was faster registered the same.
-            if find(&known).is_none() {
-                known.entry(hash).or_default().push((wanted.to_owned(), made.clone()));
+            if find(&known).flatten().is_none() {
+                let entries = known.entry(hash).or_default();
+                entries.retain(|(known, _)| !wanted.is(known));
+                entries.push((wanted.to_owned(), made.clone()));
             }
             known
         });
@@ -142,9 +152,8 @@ impl Known {
     }
 }
 
-fn register(scope: &Scope, name: &str, labels: &[(&str, &str)]) -> Option<EndpointMetrics> {
-    let endpoint = if scope.is_endpoint() { scope.clone() } else { scope.endpoint(name) };
-    match EndpointMetrics::register_with(&endpoint, labels) {
+fn register(place: &Scope, name: &str, labels: &[(&str, &str)]) -> Option<EndpointMetrics> {
+    match EndpointMetrics::register_with(place, labels) {
         Ok(metrics) => Some(metrics),
         Err(error) => {
             let error: &dyn std::error::Error = &error;

@@ -222,6 +222,11 @@ impl EndpointMetrics {
         &self.0.response_bytes
     }
 
+    /// Whether its series were not removed.
+    pub(super) fn is_shown(&self) -> bool {
+        self.0.requests.is_shown()
+    }
+
     pub(super) fn downgrade(&self) -> WeakEndpoint {
         WeakEndpoint(Arc::downgrade(&self.0))
     }

@@ -76,6 +76,11 @@ impl Counter {
         self.0.value.get()
     }
 
+    /// Whether a registry shows it still.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.0.place().is_some()
+    }
+
     /// The exemplar, if there is one.
     #[must_use]
     pub fn exemplar(&self) -> Option<Arc<Exemplar>> {

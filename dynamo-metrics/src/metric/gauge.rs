@@ -108,13 +108,6 @@ impl UpDownCounter {
     }
 }
 
-impl Default for UpDownCounter {
-    /// One that no registry shows.
-    fn default() -> Self {
-        Count::new().map_or_else(|TooManyColumns| Self::lost(), |count| Self(Series::alone(count)))
-    }
-}
-
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.dec();

@@ -77,7 +77,7 @@ impl HistogramSnapshot {
     /// All samples.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
+        self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// The native buckets, if the histogram has them.

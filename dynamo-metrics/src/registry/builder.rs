@@ -128,6 +128,8 @@ impl<M: Metric> MetricBuilder<M> {
         let metric = group
             .with(&core, &[], M::clone)
             .map_err(|TooManyColumns| RegisterError::TooManyColumns)?;
+        // Whoever made it may not have come to its aliases yet.
+        group.show_aliases(&metric);
         // An alias may be a series that is there already, and that must be this one.
         match group.aliases().find(|alias| !alias.shows(&metric)) {
             None => Ok(metric),
@@ -225,9 +227,10 @@ impl<M: Metric> MetricBuilder<M> {
         if names.is_empty() {
             // An alias may be a series that is there already, and that must be this one.
             let find = |family: &FamilyCore<M>| family.find(&template, &[], M::clone).ok();
-            let own = find(core);
-            let other = |there: &M| own.as_ref().is_none_or(|own| !is(own, there));
-            let taken = |alias: &&Arc<_>| find(alias).is_some_and(|there| other(&there));
+            // Looked for after the alias: who makes both makes it first.
+            let taken = |alias: &&Arc<_>| {
+                find(alias).is_some_and(|there| find(core).is_none_or(|own| !is(&own, &there)))
+            };
             if let Some(alias) = aliases.iter().find(taken) {
                 let name = alias.head.name.to_string();
                 return Ok(Err(RegisterError::OtherAliases { name }));

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
 use super::family::FamilyCore;
-use super::group::{Dense, Group};
+use super::group::Group;
 use crate::cell::TooManyColumns;
 use crate::label::LabelSet;
 use crate::metric::Metric;
@@ -32,8 +32,9 @@ use crate::metric::Metric;
 pub struct Family<L, M: Metric> {
     core: Arc<FamilyCore<M>>,
     group: Arc<Group<M>>,
-    /// Every series by its index; empty if labels have none.
-    dense: Dense<M>,
+    /// Every series by its index; empty if labels have none. Other types may have the same labels
+    /// and another order of them, so it is this type's own.
+    dense: Arc<[OnceLock<M>]>,
     labels: PhantomData<fn(L)>,
 }
 
@@ -60,7 +61,9 @@ pub struct DynamicFamily<M: Metric, const N: usize> {
 
 impl<L: LabelSet, M: Metric> Family<L, M> {
     pub(super) fn new(core: Arc<FamilyCore<M>>, group: Arc<Group<M>>) -> Self {
-        let dense = L::COUNT.map_or_else(Dense::default, |count| group.dense(count));
+        // An array would hold what is to go after its time.
+        let count = L::COUNT.filter(|_| group.choices.time_to_live.is_none());
+        let dense = (0..count.unwrap_or(0)).map(|_| OnceLock::new()).collect();
         Self { core, group, dense, labels: PhantomData }
     }
 

@@ -108,6 +108,15 @@ impl<M: Metric> FamilyCore<M> {
         }
     }
 
+    /// The same, in the place of one of the same labels: the same thing, told by somebody who came
+    /// later.
+    pub(crate) fn attach_in_place(&self, metric: &M) {
+        if let Some(before) = self.by_labels.same(metric).filter(|before| !is(before, metric)) {
+            self.detach(&before);
+        }
+        self.attach_other(metric);
+    }
+
     /// Shows a series of another family no longer.
     pub(crate) fn detach(&self, metric: &M) {
         let mut making = self.lock();
@@ -243,9 +252,6 @@ impl<M: Metric> FamilyCore<M> {
     fn series_of(&self, group: &Group<M>) -> Vec<M> {
         if group.template.varying() == 0 {
             return self.find(&group.template, &[], M::clone).into_iter().collect();
-        }
-        if group.is_dense() {
-            return group.known().into_iter().cloned().collect();
         }
         let view = self.list.view();
         group

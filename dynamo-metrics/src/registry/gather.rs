@@ -1,5 +1,6 @@
 //! The walk: every family once, in the order of names, in steps of any size.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -86,6 +87,13 @@ impl Walk {
 
 /// Runs the update callbacks.
 fn refresh(tree: &Tree) {
+    thread_local! {
+        static REFRESHING: Cell<bool> = const { Cell::new(false) };
+    }
+    // A callback that gathers itself sees what there is.
+    if REFRESHING.replace(true) {
+        return;
+    }
     tree.callbacks(|callback| {
         if catch_unwind(AssertUnwindSafe(&*callback.run)).is_err() {
             if tree.callback_panics.get() == 0 {
@@ -94,6 +102,7 @@ fn refresh(tree: &Tree) {
             tree.callback_panics.inc();
         }
     });
+    REFRESHING.set(false);
 }
 
 /// Shows what went wrong in the registry itself, once something did: counters that are kept where
@@ -132,6 +141,6 @@ fn expose(tree: &Tree, name: &str, help: &str, count: &Counter) {
     let wanted = Wanted { name, help, unit: None, cap: u64::MAX, root: &tree.root_labels() };
     // A user who took one of these names keeps it, and does without our counter.
     if let Ok(family) = tree.index.family::<Counter>(&wanted) {
-        family.attach_other(count);
+        family.attach_in_place(count);
     }
 }

@@ -22,8 +22,6 @@ pub(crate) struct Group<M: Metric> {
     pub(super) choices: Choices,
     /// Families that show every series of this group under another name.
     aliases: Box<[Weak<FamilyCore<M>>]>,
-    /// Every series by its index, where labels have one.
-    dense: OnceLock<Dense<M>>,
     /// Where in the family's list its series are, among others.
     pub(super) places: Span,
     /// The series past the cap.
@@ -40,9 +38,6 @@ pub(super) struct Span {
     start: AtomicUsize,
     end: AtomicUsize,
 }
-
-/// Series by their index, each filled when it is first asked for.
-pub(crate) type Dense<M> = Arc<[OnceLock<M>]>;
 
 /// What a registration chose.
 #[derive(Debug, Clone)]
@@ -83,7 +78,6 @@ impl<M: Metric> Group<M> {
             template,
             choices,
             aliases,
-            dense: OnceLock::new(),
             places: Span::default(),
             overflow: Slot::empty(),
             gone: AtomicBool::new(false),
@@ -159,7 +153,8 @@ impl<M: Metric> Group<M> {
             if let Ok(found) = family.find(&self.template, values, M::clone) {
                 return Ok(found);
             }
-            if !self.choices.open || family.take_place() {
+            let overflow = self.choices.open && values.iter().all(|value| *value == OVERFLOW);
+            if !self.choices.open || (!overflow && family.take_place()) {
                 let made = metric::make(Labels::new(&self.template, values), &self.choices.plan);
                 if made.is_err() && self.choices.open {
                     family.give_place_back();
@@ -171,7 +166,10 @@ impl<M: Metric> Group<M> {
                 }
                 metric
             } else {
-                family.head.health.overflow.inc();
+                // Whoever asks for it by name is not past the cap.
+                if !overflow {
+                    family.head.health.overflow.inc();
+                }
                 let all: Vec<&str> = values.iter().map(|_| OVERFLOW).collect();
                 let overflow = if let Ok(there) = family.find(&self.template, &all, M::clone) {
                     there
@@ -189,7 +187,7 @@ impl<M: Metric> Group<M> {
 
     /// Shows `metric` under the other names too. The family's lock is free: the other families
     /// have locks of their own, and may be each other's aliases.
-    fn show_aliases(&self, metric: &M) {
+    pub(super) fn show_aliases(&self, metric: &M) {
         for alias in self.aliases() {
             alias.attach_other(metric);
             // Whoever removed it meanwhile did not find it there.
@@ -209,33 +207,15 @@ impl<M: Metric> Group<M> {
         self.aliases.iter().filter_map(Weak::upgrade)
     }
 
-    /// Every series by its index; `count` is how many sets of labels there are.
-    pub(crate) fn dense(&self, count: usize) -> Dense<M> {
-        self.dense.get_or_init(|| (0..count).map(|_| OnceLock::new()).collect()).clone()
-    }
-
     /// References to `metric` that the registry holds itself.
     pub(super) fn own_references(&self, metric: &M) -> usize {
-        let is = |known: &&&M| Arc::ptr_eq(known.series(), metric.series());
-        let in_array = self.known().iter().filter(is).count();
         // A look-up and a list, here and in each alias.
-        2 * (1 + self.aliases.len()) + in_array + usize::from(self.is_overflow(metric))
-    }
-
-    /// Series that have an index.
-    pub(super) fn known(&self) -> Vec<&M> {
-        let dense = self.dense.get();
-        dense.into_iter().flat_map(|dense| dense.iter()).filter_map(OnceLock::get).collect()
+        2 * (1 + self.aliases.len()) + usize::from(self.is_overflow(metric))
     }
 
     /// Whether `metric` stands for all past the cap.
     pub(super) fn is_overflow(&self, metric: &M) -> bool {
         self.overflow.with(|series| Arc::ptr_eq(series, metric.series())).unwrap_or_default()
-    }
-
-    /// Whether every series has an index.
-    pub(super) fn is_dense(&self) -> bool {
-        self.dense.get().is_some()
     }
 
     pub(super) fn is_gone(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Lists: the series of a family in the order of their creation, for walks to go along.
 //!
 //! Whoever changes a list holds its family's lock; whoever walks waits for nobody. A walk sees what
-//! was there when it began, less what was removed since: a series that is made anew in the meantime
+//! was there when it began, less most of what was removed since: a series that is made anew in the meantime
 //! is further back than the walk goes, so that no page shows it twice.
 
 use std::sync::{Arc, OnceLock};

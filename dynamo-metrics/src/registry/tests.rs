@@ -227,3 +227,114 @@ fn exemplars_stand_at_the_end_of_their_line_where_the_format_has_them() {
     odd.inc_by_with_exemplar(1, &labels);
     assert!(encode::openmetrics(&registry).contains("\nodd 1\n"));
 }
+
+mod enums {
+    use crate::label::{LabelSet, LabelValue};
+
+    #[derive(LabelValue)]
+    pub(super) enum Letter {
+        X,
+        Y,
+    }
+
+    #[derive(LabelValue)]
+    pub(super) enum Backwards {
+        Y,
+    }
+
+    #[derive(LabelSet)]
+    pub(super) struct ByLetter {
+        pub(super) kind: Letter,
+    }
+
+    #[derive(LabelSet)]
+    pub(super) struct ByBackwards {
+        pub(super) kind: Backwards,
+    }
+}
+
+#[test]
+fn types_that_number_the_same_values_otherwise_do_not_mix_them_up() {
+    use enums::{Backwards, ByBackwards, ByLetter, Letter};
+
+    let registry = Registry::new();
+    let first = registry.counter("x_total", "").family::<ByLetter>().unwrap();
+    let other = registry.counter("x_total", "").family::<ByBackwards>().unwrap();
+    first.with(&ByLetter { kind: Letter::X }).inc_by(5);
+    first.with(&ByLetter { kind: Letter::Y }).inc_by(2);
+    other.with(&ByBackwards { kind: Backwards::Y }).inc();
+    let text = encode::text(&registry);
+    assert!(text.contains("x_total{kind=\"x\"} 5\nx_total{kind=\"y\"} 3\n"), "{text}");
+}
+
+#[test]
+fn what_was_made_again_goes_with_its_scope_too() {
+    use enums::{ByLetter, Letter};
+
+    let registry = Registry::new();
+    let (one, two) = (registry.component("one"), registry.component("two"));
+    two.counter("x_total", "")
+        .family::<ByLetter>()
+        .unwrap()
+        .with(&ByLetter { kind: Letter::X })
+        .inc();
+    let family = one.counter("x_total", "").family::<ByLetter>().unwrap();
+    for _ in 0..2 {
+        family.with(&ByLetter { kind: Letter::X }).inc();
+        assert!(family.remove(&ByLetter { kind: Letter::X }));
+    }
+    family.with(&ByLetter { kind: Letter::X }).inc();
+    one.remove();
+    let text = encode::text(&registry);
+    assert!(text.contains("\"two\"") && !text.contains("\"one\""), "{text}");
+}
+
+#[test]
+fn a_callback_may_gather() {
+    let registry = Registry::new();
+    let size = registry.gauge("page_size", "").register().unwrap();
+    let own = registry.clone();
+    registry.add_update_callback(move || size.set(encode::text(&own).len().cast_signed() as i64));
+    assert!(encode::text(&registry).contains("\npage_size 35\n"));
+    registry.remove();
+}
+
+#[test]
+fn what_went_wrong_with_a_family_that_comes_back_is_told() {
+    let registry = Registry::new();
+    for bad in [1, 3] {
+        let scope = registry.component("c").with_prefix("");
+        let sizes = scope.histogram("sizes", "").register().unwrap();
+        sizes.observe_n(-1.0, bad);
+        let text = encode::text(&registry);
+        let line = format!("invalid_samples_total{{family=\"sizes\"}} {bad}\n");
+        assert!(text.contains(&line), "{text}");
+        scope.remove();
+    }
+}
+
+#[test]
+fn threads_that_register_one_alias_at_once_agree() {
+    for _ in 0..300 {
+        let registry = Registry::new();
+        let register = || registry.gauge("inflight", "").alias("concurrent").register().map(drop);
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (0..2).map(|_| scope.spawn(register)).collect();
+            assert!(others.into_iter().all(|other| other.join().is_ok_and(|it| it.is_ok())));
+        });
+    }
+}
+
+#[test]
+fn a_value_that_is_called_overflow_takes_no_place() {
+    let registry = Registry::builder().series_cap(1).build();
+    let family = registry.counter("x_total", "").dynamic_family(["k"]).unwrap();
+    for _ in 0..3 {
+        family.with_ref(["_overflow"], Counter::inc);
+        family.with_ref(["a"], Counter::inc);
+        family.with_ref(["b"], Counter::inc);
+        assert!(family.remove(["_overflow"]) && family.remove(["a"]));
+    }
+    family.with_ref(["c"], Counter::inc);
+    assert!(encode::text(&registry).contains("x_total{k=\"c\"} 1\n"));
+}

@@ -62,7 +62,7 @@ impl EventReader for OpenAi {
             }
         }
         if let Some(usage) = usage {
-            self.reported = usage.output_tokens;
+            self.reported = self.reported.max(usage.output_tokens);
             seen.usage = Some(usage);
         }
     }
@@ -145,6 +145,9 @@ fn read_usage(json: &mut Json<'_>, usage: &mut Option<Usage>) -> Option<()> {
         }
         Some(())
     })?;
+    // More than anybody generates is nothing that was counted.
+    let believed = |tokens: &u64| *tokens <= u32::MAX.into();
+    let (input, output) = (input.filter(believed), output.filter(believed));
     let input_tokens = input.unwrap_or(0);
     *usage = output.map(|output_tokens| Usage { input_tokens, output_tokens });
     Some(())
