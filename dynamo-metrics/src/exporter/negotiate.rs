@@ -61,10 +61,7 @@ fn read(entry: &str) -> Option<Entry> {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         let value = value.trim().trim_matches('"');
         match name.trim().to_ascii_lowercase().as_str() {
-            "q" => {
-                let given: f32 = value.parse().ok()?;
-                weight = Some(given).filter(|weight| (0.0..=1.0).contains(weight))?;
-            }
+            "q" => weight = quality(value)?,
             "version" => version = Some(value.to_owned()),
             "proto" => proto = Some(value.to_owned()),
             "encoding" => encoding = Some(value.to_owned()),
@@ -96,11 +93,15 @@ pub(super) fn weight<'a>(parameters: impl Iterator<Item = &'a str>) -> Option<f3
     for parameter in parameters {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         if name.trim().eq_ignore_ascii_case("q") {
-            let given: f32 = value.trim().parse().ok()?;
-            weight = Some(given).filter(|weight| (0.0..=1.0).contains(weight))?;
+            weight = quality(value.trim())?;
         }
     }
     Some(weight)
+}
+
+/// A weight between 0 and 1.
+fn quality(value: &str) -> Option<f32> {
+    value.parse().ok().filter(|weight| (0.0..=1.0).contains(weight))
 }
 
 /// Splits at `separator`, but not within quotes.

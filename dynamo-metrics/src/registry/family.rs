@@ -250,9 +250,6 @@ impl<M: Metric> FamilyCore<M> {
     }
 
     fn series_of(&self, group: &Group<M>) -> Vec<M> {
-        if group.template.varying() == 0 {
-            return self.find(&group.template, &[], M::clone).into_iter().collect();
-        }
         let view = self.list.view();
         group
             .places

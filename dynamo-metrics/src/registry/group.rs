@@ -123,7 +123,7 @@ impl<M: Metric> Group<M> {
         values: &[&str],
         cell: Option<&OnceLock<M>>,
     ) -> Result<M, TooManyColumns> {
-        with_maps(|| self.make_here(family, values, cell)).unwrap_or_else(|| Ok(M::lost()))
+        with_maps(|| self.make_here(family, values, cell)).unwrap_or_else(|| Ok(self.lost()))
     }
 
     fn make_here(
@@ -148,13 +148,13 @@ impl<M: Metric> Group<M> {
             // Makers wait for one another; nobody who finds a series does.
             let _making = family.lock();
             if self.is_gone() {
-                return Ok(self.lost.get_or_init(M::lost).clone());
+                return Ok(self.lost());
             }
             if let Ok(found) = family.find(&self.template, values, M::clone) {
                 return Ok(found);
             }
-            let overflow = self.choices.open && values.iter().all(|value| *value == OVERFLOW);
-            if !self.choices.open || (!overflow && family.take_place()) {
+            let by_name = self.choices.open && values.iter().all(|value| *value == OVERFLOW);
+            if !self.choices.open || (!by_name && family.take_place()) {
                 let made = metric::make(Labels::new(&self.template, values), &self.choices.plan);
                 if made.is_err() && self.choices.open {
                     family.give_place_back();
@@ -167,22 +167,36 @@ impl<M: Metric> Group<M> {
                 metric
             } else {
                 // Whoever asks for it by name is not past the cap.
-                if !overflow {
+                if !by_name {
                     family.head.health.overflow.inc();
                 }
-                let all: Vec<&str> = values.iter().map(|_| OVERFLOW).collect();
-                let overflow = if let Ok(there) = family.find(&self.template, &all, M::clone) {
-                    there
-                } else {
-                    let labels = Labels::new(&self.template, &all);
-                    family.attach(self, metric::make(labels, &self.choices.plan)?)
-                };
-                self.overflow.set(Some(Arc::clone(overflow.series())));
-                overflow
+                self.find_or_make_overflow(family, values.len())?
             }
         };
         self.show_aliases(&metric);
         Ok(metric)
+    }
+
+    /// The series past the cap, of so many values. The family's lock is held.
+    fn find_or_make_overflow(
+        &self,
+        family: &FamilyCore<M>,
+        values: usize,
+    ) -> Result<M, TooManyColumns> {
+        let all = vec![OVERFLOW; values];
+        let overflow = if let Ok(there) = family.find(&self.template, &all, M::clone) {
+            there
+        } else {
+            let labels = Labels::new(&self.template, &all);
+            family.attach(self, metric::make(labels, &self.choices.plan)?)
+        };
+        self.overflow.set(Some(Arc::clone(overflow.series())));
+        Ok(overflow)
+    }
+
+    /// What is recorded to where nothing is shown.
+    fn lost(&self) -> M {
+        self.lost.get_or_init(M::lost).clone()
     }
 
     /// Shows `metric` under the other names too. The family's lock is free: the other families
