@@ -51,6 +51,7 @@ pub(crate) fn value(item: TokenStream) -> Result<TokenStream> {
         #[automatically_derived]
         impl #generics ::dynamo_metrics::__private::LabelValue for #name #types #bounds {
             const COUNT: ::core::option::Option<usize> = ::core::option::Option::Some(#count);
+            const LABELS: &'static [&'static str] = &[#(#texts),*];
 
             #[inline]
             fn index(&self) -> usize {

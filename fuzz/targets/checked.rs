@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use dynamo_metrics::foreign::{self, Format, Histogram, Kind, Limits, Series, Value};
+use dynamo_metrics::foreign::{self, Format, Histogram, Limits, Series, Value};
+use dynamo_metrics::metric::MetricKind;
 
 /// Reads a page within small limits, and panics if something bad came through.
 pub fn parse(page: &[u8], format: Format) {
@@ -26,7 +27,7 @@ pub fn parse(page: &[u8], format: Format) {
     }
 }
 
-fn check(kind: Kind, series: &Series) {
+fn check(kind: MetricKind, series: &Series) {
     assert!(series.labels.len() <= 5);
     assert!(series.labels.is_sorted_by(|(a, _), (b, _)| a < b));
     for (name, value) in &series.labels {
@@ -35,17 +36,17 @@ fn check(kind: Kind, series: &Series) {
     }
     assert!(series.created.is_none_or(|created| created.is_finite() && created >= 0.0));
     match (&series.value, kind) {
-        (Value::Histogram(histogram), Kind::Histogram | Kind::GaugeHistogram) => {
+        (Value::Histogram(histogram), MetricKind::Histogram | MetricKind::GaugeHistogram) => {
             check_histogram(histogram);
         }
-        (Value::Summary(summary), Kind::Summary) => {
+        (Value::Summary(summary), MetricKind::Summary) => {
             assert!(summary.quantiles.is_sorted_by(|(a, _), (b, _)| a < b));
             assert!(summary.quantiles.iter().all(|(quantile, _)| (0.0..=1.0).contains(quantile)));
         }
-        (Value::Number(number), Kind::Counter) => assert!(*number >= 0.0),
-        (Value::Number(number), Kind::Info) => assert!(*number == 1.0),
-        (Value::Number(number), Kind::StateSet) => assert!(*number == 0.0 || *number == 1.0),
-        (Value::Number(_), Kind::Gauge | Kind::Unknown) => {}
+        (Value::Number(number), MetricKind::Counter) => assert!(*number >= 0.0),
+        (Value::Number(number), MetricKind::Info) => assert!(*number == 1.0),
+        (Value::Number(number), MetricKind::StateSet) => assert!(*number == 0.0 || *number == 1.0),
+        (Value::Number(_), MetricKind::Gauge | MetricKind::Unknown) => {}
         other => panic!("{other:?}"),
     }
 }

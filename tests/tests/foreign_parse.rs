@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use dynamo_metrics::encode;
-use dynamo_metrics::foreign::{Format, Kind, Limits, Parsed, Series, Value, parse};
+use dynamo_metrics::foreign::{Format, Limits, Parsed, Series, Value, parse};
 use dynamo_metrics::metric::visit::{self, Visitor};
 use dynamo_metrics::metric::{ExemplarLabels, MetricKind, NativeBuckets};
 use dynamo_metrics::registry::Registry;
@@ -30,7 +30,7 @@ fn lines(parsed: &Parsed, created: bool) -> Lines {
                 assert!(lines.insert((format!("{base}{suffix}"), labels), value).is_none());
             };
             let [sum, count] = match family.kind {
-                Kind::GaugeHistogram => ["_gsum", "_gcount"],
+                MetricKind::GaugeHistogram => ["_gsum", "_gcount"],
                 _ => ["_sum", "_count"],
             };
             match &series.value {
@@ -99,8 +99,8 @@ fn pages_of_python_are_read_without_a_fault() {
         let exemplars: usize = exemplars.map(|series| series.exemplars.len()).sum();
         assert_eq!(exemplars > 3, format == Format::OpenMetrics, "{exemplars}");
         let kinds = |kind| parsed.families.iter().filter(|family| family.kind == kind).count();
-        assert!(kinds(Kind::Counter) > 3 && kinds(Kind::Histogram) >= 2);
-        assert_eq!(kinds(Kind::StateSet) == 1, format == Format::OpenMetrics);
+        assert!(kinds(MetricKind::Counter) > 3 && kinds(MetricKind::Histogram) >= 2);
+        assert_eq!(kinds(MetricKind::StateSet) == 1, format == Format::OpenMetrics);
         fs::remove_file(page).unwrap();
     }
 }
@@ -174,7 +174,7 @@ struct ToldFamily {
     name: String,
     help: String,
     unit: Option<String>,
-    kind: Kind,
+    kind: MetricKind,
     series: Vec<ToldSeries>,
 }
 
@@ -186,12 +186,8 @@ impl Visitor for Told {
         self.0.push(ToldFamily {
             name: family.name.to_owned(),
             help: family.help.to_owned(),
-            unit: family.unit.map(|unit| unit.to_string()),
-            kind: match family.kind {
-                MetricKind::Counter => Kind::Counter,
-                MetricKind::Gauge => Kind::Gauge,
-                _ => Kind::Histogram,
-            },
+            unit: family.unit.map(str::to_owned),
+            kind: family.kind,
             series: Vec::new(),
         });
     }
@@ -267,9 +263,9 @@ proptest! {
             prop_assert_eq!(read.len(), told.0.len());
             for (read, told) in read.iter().zip(&told.0) {
                 let unknown = format == Format::OpenMetrics
-                    && told.kind == Kind::Counter
+                    && told.kind == MetricKind::Counter
                     && !told.name.ends_with("_total");
-                let kind = if unknown { Kind::Unknown } else { told.kind };
+                let kind = if unknown { MetricKind::Unknown } else { told.kind };
                 // Blanks before it separate, however many they are.
                 let help = if open { &told.help } else { told.help.trim_start_matches(' ') };
                 prop_assert_eq!((&*read.name, &*read.help), (&*told.name, help));

@@ -6,7 +6,7 @@ mod format;
 mod number;
 mod protobuf;
 mod text;
-mod wire;
+mod text_foreign;
 
 #[cfg(feature = "exporter")]
 pub(crate) use any::Encoder;

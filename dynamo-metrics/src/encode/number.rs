@@ -120,6 +120,21 @@ impl Digits {
     }
 }
 
+/// Whether a count, which is not negative, is a whole number that a float tells from its neighbours.
+pub(super) fn is_whole(count: f64) -> bool {
+    count.fract() == 0.0 && count <= 9_007_199_254_740_992.0
+}
+
+/// A count as a whole number.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "what is not whole is cut off, and what is out of range becomes the end of it"
+)]
+pub(super) fn to_whole(count: f64) -> u64 {
+    count as u64
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -21,10 +21,10 @@ use crate::metric::{Exemplar, HistogramSnapshot, MetricKind};
 /// ```
 #[derive(Debug)]
 pub struct TextEncoder {
-    format: TextFormat,
-    page: Vec<u8>,
+    pub(super) format: TextFormat,
+    pub(super) page: Vec<u8>,
     /// The name of the family at hand.
-    name: String,
+    pub(super) name: String,
     /// What starts each line of the family at hand that has labels.
     start: String,
     /// What starts each bucket line of the series at hand.
@@ -35,6 +35,8 @@ pub struct TextEncoder {
     created: bool,
     /// The name of the family at hand in OpenMetrics, if its series have a time of creation there.
     created_name: Option<String>,
+    /// What the count and the sum of the family at hand are called.
+    pub(super) count_and_sum: [&'static str; 2],
     /// The bounds of the last histogram, and how its bucket lines end: neighbours mostly share them.
     bounds: Vec<f64>,
     tails: Vec<Piece>,
@@ -53,6 +55,7 @@ impl TextEncoder {
             exemplars: false,
             created: false,
             created_name: None,
+            count_and_sum: ["_count", "_sum"],
             bounds: Vec::new(),
             tails: Vec::new(),
         }
@@ -111,7 +114,7 @@ impl TextEncoder {
         self.page.push(b'\n');
     }
 
-    fn sample(&mut self, suffix: &str, labels: Labels<'_>, number: Number) {
+    pub(super) fn sample(&mut self, suffix: &str, labels: Labels<'_>, number: Number) {
         if suffix.is_empty() && !labels.is_empty() {
             self.page.extend_from_slice(self.start.as_bytes());
         } else {
@@ -135,7 +138,7 @@ impl TextEncoder {
     }
 
     /// Ends a line, with an exemplar where the format has them and there is one.
-    fn end_line(&mut self, exemplar: impl FnOnce() -> Option<Arc<Exemplar>>) {
+    pub(super) fn end_line(&mut self, exemplar: impl FnOnce() -> Option<Arc<Exemplar>>) {
         if let Some(exemplar) = self.exemplars.then(exemplar).flatten() {
             self.page.extend_from_slice(b" # {");
             for (i, (name, value)) in exemplar.labels().enumerate() {
@@ -146,13 +149,15 @@ impl TextEncoder {
             }
             self.page.extend_from_slice(b"} ");
             push_f64(&mut self.page, exemplar.value());
-            self.page.push(b' ');
-            push_seconds(&mut self.page, exemplar.timestamp());
+            if let Some(time) = exemplar.timestamp() {
+                self.page.push(b' ');
+                push_seconds(&mut self.page, time);
+            }
         }
         self.page.push(b'\n');
     }
 
-    fn number(&mut self, number: Number) {
+    pub(super) fn number(&mut self, number: Number) {
         match number {
             Number::Unsigned(value) => push_u64(&mut self.page, value),
             Number::Signed(value) => push_i64(&mut self.page, value),
@@ -192,6 +197,11 @@ impl TextEncoder {
         self.end_line(|| None);
     }
 
+    fn plain(&mut self, labels: Labels<'_>, number: Number) {
+        self.sample("", labels, number);
+        self.end_line(|| None);
+    }
+
     /// Writes the ends of bucket lines, unless the last histogram had the same.
     fn render_bounds(&mut self, bounds: &[f64]) {
         if self.bounds == bounds && !self.tails.is_empty() {
@@ -223,22 +233,28 @@ impl Visitor for TextEncoder {
             if !family.help.is_empty() {
                 self.describe("HELP", family.name, family.help);
             }
-            self.describe("TYPE", family.name, family.kind.as_str());
+            self.describe("TYPE", family.name, older_name(family.kind));
             return;
         }
-        let (name, kind) = match (family.kind, family.name.strip_suffix("_total")) {
-            (MetricKind::Counter, Some(base)) => (base, "counter"),
+        let base = family.kind.own_suffix().and_then(|suffix| family.name.strip_suffix(suffix));
+        let (name, kind) = match (family.kind, base) {
             // Without `_total` it is no counter here; another name would be another series.
             (MetricKind::Counter, None) => (family.name, "unknown"),
-            (kind, _) => (family.name, kind.as_str()),
+            (MetricKind::Info, None) => (family.name, "gauge"),
+            (kind, base) => (base.unwrap_or(family.name), kind.as_str()),
         };
         // A scraper rejects the page that has one elsewhere.
         self.exemplars = matches!(kind, "counter" | "histogram");
-        let shown = self.created && self.exemplars;
+        self.count_and_sum = match family.kind {
+            MetricKind::GaugeHistogram => ["_gcount", "_gsum"],
+            _ => ["_count", "_sum"],
+        };
+        let shown = self.created && matches!(kind, "counter" | "histogram" | "summary");
         self.created_name = shown.then(|| format!("{name}_created"));
         self.describe("TYPE", name, kind);
-        if let Some(unit) = family.unit {
-            self.describe("UNIT", name, unit.as_str());
+        let unitless = matches!(family.kind, MetricKind::Info | MetricKind::StateSet);
+        if let Some(unit) = family.unit.filter(|_| !unitless) {
+            self.describe("UNIT", name, unit);
         }
         if !family.help.is_empty() {
             self.describe("HELP", name, family.help);
@@ -251,18 +267,29 @@ impl Visitor for TextEncoder {
                 self.sample("", series.labels, number);
                 self.end_line(|| series.exemplars.counter());
             }
-            Value::Gauge(number) => {
-                self.sample("", series.labels, number);
-                self.end_line(|| None);
-            }
+            Value::Gauge(number) | Value::Unknown(number) => self.plain(series.labels, number),
+            Value::Info => self.plain(series.labels, 1_u64.into()),
+            Value::State(is_on) => self.plain(series.labels, u64::from(is_on).into()),
             Value::Histogram(histogram) => self.histogram(series, histogram),
+            Value::Buckets(histogram) => self.foreign_histogram(series, histogram),
+            Value::Summary(summary) => self.summary(series.labels, summary),
         }
-        if let Some(name) = self.created_name.take() {
+        if let (Some(created), Some(name)) = (series.created, self.created_name.take()) {
             self.page.extend_from_slice(name.as_bytes());
             self.labels(series.labels);
-            push_seconds(&mut self.page, series.created);
+            push_seconds(&mut self.page, created);
             self.page.push(b'\n');
             self.created_name = Some(name);
         }
+    }
+}
+
+/// A kind as the older text format calls it: by what is nearest, where it has no such kind.
+fn older_name(kind: MetricKind) -> &'static str {
+    match kind {
+        MetricKind::Info | MetricKind::StateSet => "gauge",
+        MetricKind::GaugeHistogram => "histogram",
+        MetricKind::Unknown => "untyped",
+        kind => kind.as_str(),
     }
 }

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::check::{self, Labels};
 use super::fault::{Faults, Flaw, Reason};
 use super::point::{Point, Points};
-use super::{Family, Kind, Limits, Parsed, Value, number};
+use super::{Family, Limits, Parsed, Value, number};
+use crate::metric::MetricKind;
 
 /// The families and series that were read so far.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub(super) struct Draft {
     /// The name as the page's format has it.
     pub(super) name: String,
     /// What is said of it; nothing means unknown.
-    pub(super) kind: Option<Kind>,
+    pub(super) kind: Option<MetricKind>,
     pub(super) help: Option<String>,
     pub(super) unit: Option<String>,
     /// A sample of it came.
@@ -103,12 +104,15 @@ impl<'a> Book<'a> {
         let by_family = self.points.by_family(self.drafts.len());
         for (draft, points) in self.drafts.iter().zip(&by_family) {
             let Some(base) = draft.name.strip_suffix("_created") else { continue };
-            if !matches!(draft.kind, None | Some(Kind::Gauge | Kind::Unknown)) {
+            if !matches!(draft.kind, None | Some(MetricKind::Gauge | MetricKind::Unknown)) {
                 continue;
             }
             let counter = self.find(&format!("{base}_total")).or_else(|| self.find(base));
             let Some((target, told)) = counter else { continue };
-            if !matches!(told.kind, Some(Kind::Counter | Kind::Histogram | Kind::Summary)) {
+            if !matches!(
+                told.kind,
+                Some(MetricKind::Counter | MetricKind::Histogram | MetricKind::Summary)
+            ) {
                 continue;
             }
             let times: Option<Vec<_>> = points.iter().map(|&at| self.created(at, target)).collect();
@@ -169,7 +173,7 @@ impl Draft {
     fn finish(self) -> Family {
         Family {
             name: self.name + self.suffix,
-            kind: self.kind.unwrap_or(Kind::Unknown),
+            kind: self.kind.unwrap_or(MetricKind::Unknown),
             help: self.help.unwrap_or_default(),
             unit: self.unit,
             series: Vec::new(),
@@ -181,9 +185,9 @@ impl Family {
     /// The names that it, and lines of it, have in text 0.0.4.
     fn lines(&self) -> impl Iterator<Item = String> {
         let suffixes: &[&str] = match self.kind {
-            Kind::Histogram => &["", "_bucket", "_sum", "_count"],
-            Kind::GaugeHistogram => &["", "_bucket", "_gsum", "_gcount"],
-            Kind::Summary => &["", "_sum", "_count"],
+            MetricKind::Histogram => &["", "_bucket", "_sum", "_count"],
+            MetricKind::GaugeHistogram => &["", "_bucket", "_gsum", "_gcount"],
+            MetricKind::Summary => &["", "_sum", "_count"],
             _ => &[""],
         };
         suffixes.iter().map(|suffix| format!("{}{suffix}", self.name))

@@ -1,7 +1,8 @@
 //! The rules that no page may break, whatever its format.
 
 use super::fault::{Flaw, Reason};
-use super::{Exemplar, Histogram, Kind, Limits, Native, Summary, number};
+use super::{Exemplar, Histogram, Limits, Native, Summary, number};
+use crate::metric::MetricKind;
 
 /// Most characters that an exemplar's labels may have.
 const LONGEST_EXEMPLAR: usize = 128;
@@ -65,16 +66,21 @@ pub(super) fn exemplar(exemplar: &mut Exemplar) -> Result<(), Flaw> {
 }
 
 /// Checks a value that is a number, of a series with these labels.
-pub(super) fn number(kind: Kind, family: &str, labels: &Labels, value: f64) -> Result<(), Flaw> {
+pub(super) fn number(
+    kind: MetricKind,
+    family: &str,
+    labels: &Labels,
+    value: f64,
+) -> Result<(), Flaw> {
     let what = match kind {
-        Kind::Counter if value.is_nan() || value < 0.0 => "a counter cannot have this value",
-        Kind::Info if value.to_bits() != 1_f64.to_bits() => {
+        MetricKind::Counter if value.is_nan() || value < 0.0 => "a counter cannot have this value",
+        MetricKind::Info if value.to_bits() != 1_f64.to_bits() => {
             "an info metric has another value than 1"
         }
-        Kind::StateSet if !labels.iter().any(|(name, _)| name == family) => {
+        MetricKind::StateSet if !labels.iter().any(|(name, _)| name == family) => {
             return Err(Flaw::new(Reason::Label, "a state has no label named as its family"));
         }
-        Kind::StateSet if value != 0.0 && value.to_bits() != 1_f64.to_bits() => {
+        MetricKind::StateSet if value != 0.0 && value.to_bits() != 1_f64.to_bits() => {
             "a state is neither 0 nor 1"
         }
         _ => return Ok(()),

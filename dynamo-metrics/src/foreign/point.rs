@@ -5,7 +5,8 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use super::check::{self, Labels};
 use super::fault::{Faults, Flaw, Reason};
-use super::{Exemplar, Kind, Series, Value};
+use super::{Exemplar, Series, Value};
+use crate::metric::MetricKind;
 
 /// A series that may miss some of its parts.
 #[derive(Debug)]
@@ -122,7 +123,12 @@ impl Points {
 
 impl Point {
     /// Puts its parts together, if there is something to it and it makes sense.
-    pub(super) fn finish(mut self, kind: Kind, faults: &mut Faults, about: &str) -> Option<Series> {
+    pub(super) fn finish(
+        mut self,
+        kind: MetricKind,
+        faults: &mut Faults,
+        about: &str,
+    ) -> Option<Series> {
         if self.broken {
             return None;
         }
@@ -144,7 +150,7 @@ impl Point {
 }
 
 impl Parts {
-    fn finish(mut self, kind: Kind, mut tell: impl FnMut(Flaw)) -> Result<Value, Flaw> {
+    fn finish(mut self, kind: MetricKind, mut tell: impl FnMut(Flaw)) -> Result<Value, Flaw> {
         if let Some(whole) = self.whole {
             return Ok(whole);
         }
@@ -152,13 +158,15 @@ impl Parts {
             tell(Flaw::new(Reason::Duplicate, "a bound is there twice"));
         }
         match kind {
-            Kind::Histogram | Kind::GaugeHistogram => {
+            MetricKind::Histogram | MetricKind::GaugeHistogram => {
                 check::histogram(self.bounds, self.sum, self.count, None).map(Value::Histogram)
             }
-            Kind::Summary if self.bounds.is_empty() && self.sum.or(self.count).is_none() => {
+            MetricKind::Summary if self.bounds.is_empty() && self.sum.or(self.count).is_none() => {
                 Err(Flaw::new(Reason::Summary, "the summary has no value"))
             }
-            Kind::Summary => check::summary(self.bounds, self.sum, self.count).map(Value::Summary),
+            MetricKind::Summary => {
+                check::summary(self.bounds, self.sum, self.count).map(Value::Summary)
+            }
             _ => Err(Flaw::new(Reason::Value, "a creation without a value")),
         }
     }

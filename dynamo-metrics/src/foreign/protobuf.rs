@@ -6,14 +6,15 @@ use super::book::Book;
 use super::check::{self, Labels};
 use super::fault::{Flaw, Reason};
 use super::message::{self, Field, Metric};
-use super::{Exemplar, Histogram, Kind, Limits, Parsed, Value, native};
+use super::{Exemplar, Histogram, Limits, Parsed, Value, native};
+use crate::metric::MetricKind;
 
 /// What a family says of itself.
 struct Head<'a> {
     name: &'a str,
     help: &'a str,
     unit: &'a str,
-    kind: Kind,
+    kind: MetricKind,
 }
 
 /// The value of a metric, and what goes with it.
@@ -89,7 +90,7 @@ fn family(book: &mut Book<'_>, message: &[u8]) -> Result<(), Flaw> {
 
 /// Reads what is said of a family, and checks that there is an end to all of its fields.
 fn head<'a>(message: &'a [u8], limits: &Limits) -> Result<Head<'a>, Flaw> {
-    let mut head = Head { name: "", help: "", unit: "", kind: Kind::Counter };
+    let mut head = Head { name: "", help: "", unit: "", kind: MetricKind::Counter };
     for field in message::fields(message) {
         let field = field.ok_or(Flaw::new(Reason::Syntax, "the message is broken"))?;
         match field {
@@ -98,12 +99,12 @@ fn head<'a>(message: &'a [u8], limits: &Limits) -> Result<Head<'a>, Flaw> {
             (5, Field::Bytes(unit)) => head.unit = utf8(unit)?,
             (3, Field::Varint(kind)) => {
                 head.kind = match kind {
-                    0 => Kind::Counter,
-                    1 => Kind::Gauge,
-                    2 => Kind::Summary,
-                    3 => Kind::Unknown,
-                    4 => Kind::Histogram,
-                    5 => Kind::GaugeHistogram,
+                    0 => MetricKind::Counter,
+                    1 => MetricKind::Gauge,
+                    2 => MetricKind::Summary,
+                    3 => MetricKind::Unknown,
+                    4 => MetricKind::Histogram,
+                    5 => MetricKind::GaugeHistogram,
                     _ => return Err(Flaw::new(Reason::Kind, "there is no such kind")),
                 }
             }
@@ -122,7 +123,7 @@ fn head<'a>(message: &'a [u8], limits: &Limits) -> Result<Head<'a>, Flaw> {
 
 fn metric(
     book: &mut Book<'_>,
-    (family, kind, name): (usize, Kind, &str),
+    (family, kind, name): (usize, MetricKind, &str),
     bytes: &[u8],
 ) -> Result<(), Flaw> {
     let limits = book.limits;
@@ -134,8 +135,8 @@ fn metric(
     };
     let labels = labels(std::mem::take(&mut metric.label), limits)?;
     let bound = match kind {
-        Kind::Histogram | Kind::GaugeHistogram => "le",
-        Kind::Summary => "quantile",
+        MetricKind::Histogram | MetricKind::GaugeHistogram => "le",
+        MetricKind::Summary => "quantile",
         _ => "",
     };
     if labels.iter().any(|(name, _)| name == bound) {
@@ -178,17 +179,17 @@ fn labels(pairs: Vec<message::LabelPair>, limits: &Limits) -> Result<Labels, Fla
     Ok(labels)
 }
 
-fn value(kind: Kind, metric: Metric, limits: &Limits) -> Result<(Value, Extras), Flaw> {
+fn value(kind: MetricKind, metric: Metric, limits: &Limits) -> Result<(Value, Extras), Flaw> {
     const OTHER: Flaw = Flaw::new(Reason::Kind, "the value is of another kind");
     Ok(match kind {
-        Kind::Counter => {
+        MetricKind::Counter => {
             let counter = metric.counter.ok_or(OTHER)?;
             let exemplar = counter.exemplar.map(|exemplar| (f64::INFINITY, exemplar));
             let exemplars = exemplar.into_iter().collect();
             (Value::Number(counter.value), Extras { created: counter.created, exemplars })
         }
-        Kind::Gauge => (Value::Number(metric.gauge.ok_or(OTHER)?.value), Extras::default()),
-        Kind::Summary => {
+        MetricKind::Gauge => (Value::Number(metric.gauge.ok_or(OTHER)?.value), Extras::default()),
+        MetricKind::Summary => {
             let summary = metric.summary.ok_or(OTHER)?;
             if summary.quantile.len() > limits.buckets {
                 return Err(Flaw::new(Reason::Limit, "too many quantiles"));
@@ -199,7 +200,7 @@ fn value(kind: Kind, metric: Metric, limits: &Limits) -> Result<(Value, Extras),
             let created = summary.created;
             (Value::Summary(made), Extras { created, ..Extras::default() })
         }
-        Kind::Histogram | Kind::GaugeHistogram => {
+        MetricKind::Histogram | MetricKind::GaugeHistogram => {
             let (made, extras) = histogram(metric.histogram.ok_or(OTHER)?, limits)?;
             (Value::Histogram(made), extras)
         }

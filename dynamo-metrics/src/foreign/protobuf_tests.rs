@@ -6,7 +6,8 @@ use prost::Message as _;
 use super::message::{
     self, Bucket, Counter, LabelPair, Metric, Number, Quantile, Span, Summary, Timestamp,
 };
-use super::{Kind, Limits, Parsed, Reason, Value, protobuf};
+use super::{Limits, Parsed, Reason, Value, protobuf};
+use crate::metric::MetricKind;
 
 fn varint(number: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -87,7 +88,13 @@ fn every_kind_is_read() {
     let parsed = read(&pages.concat());
     assert_eq!(parsed.faults, []);
     let names: Vec<_> = parsed.families.iter().map(|it| (&*it.name, it.kind)).collect();
-    let kinds = [Kind::Counter, Kind::Gauge, Kind::Summary, Kind::Unknown, Kind::Histogram];
+    let kinds = [
+        MetricKind::Counter,
+        MetricKind::Gauge,
+        MetricKind::Summary,
+        MetricKind::Unknown,
+        MetricKind::Histogram,
+    ];
     assert_eq!(names, ["c_total", "g", "s", "u", "h"].into_iter().zip(kinds).collect::<Vec<_>>());
     assert_eq!(parsed.families[0].help, "Help.");
     let series: Vec<_> = parsed.families.iter().map(|family| &family.series[0]).collect();

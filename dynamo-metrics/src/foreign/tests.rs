@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{Family, Format, Kind, Limits, Parsed, Reason, Series, Value, parse};
+use super::{Family, Format, Limits, Parsed, Reason, Series, Value, parse};
+use crate::metric::MetricKind;
 
 fn read(page: impl AsRef<[u8]>, format: Format) -> Parsed {
     parse(page.as_ref(), format, &Limits::default())
@@ -416,6 +417,6 @@ fn kinds_are_told_for_histograms_without_a_count() {
         "# TYPE g histogram\ng_bucket{le=\"1.0\"} 1\ng_bucket{le=\"+Inf\"} 2\n\
          # TYPE g_gcount gauge\ng_gcount 2\n# TYPE g_gsum gauge\ng_gsum 4\n",
     );
-    assert_eq!((parsed.faults.len(), parsed.families[0].kind), (0, Kind::Histogram));
+    assert_eq!((parsed.faults.len(), parsed.families[0].kind), (0, MetricKind::Histogram));
     assert_eq!(parsed.families.len(), 3);
 }

@@ -4,7 +4,8 @@ use super::book::{Book, Draft};
 use super::check;
 use super::fault::{Flaw, Reason};
 use super::line::{self, Line, Sample};
-use super::{Kind, Limits, Parsed, Value, number};
+use super::{Limits, Parsed, Value, number};
+use crate::metric::MetricKind;
 
 /// Which of the two text formats a page is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +149,7 @@ impl Page<'_> {
             return Err(Flaw::new(Reason::Duplicate, "the unit is there twice"));
         }
         let ends = name.strip_suffix(unit).is_some_and(|base| base.ends_with('_'));
-        if !ends || matches!(draft.kind, Some(Kind::Info | Kind::StateSet)) {
+        if !ends || matches!(draft.kind, Some(MetricKind::Info | MetricKind::StateSet)) {
             return Err(Flaw::new(Reason::Name, "the name cannot have this unit"));
         }
         draft.unit = Some(unit.to_owned());
@@ -182,14 +183,16 @@ impl Page<'_> {
             None => {
                 draft.kind = Some(kind);
                 draft.suffix = match kind {
-                    Kind::Counter if strict && !name.ends_with("_total") => "_total",
-                    Kind::Info => "_info",
+                    MetricKind::Counter if strict && !name.ends_with("_total") => "_total",
+                    MetricKind::Info => "_info",
                     _ => "",
                 };
-                if matches!(kind, Kind::Info | Kind::StateSet) && draft.unit.take().is_some() {
+                if matches!(kind, MetricKind::Info | MetricKind::StateSet)
+                    && draft.unit.take().is_some()
+                {
                     return Err(Flaw::new(Reason::Name, "such a metric has no unit"));
                 }
-                if strict && kind == Kind::Counter && draft.suffix.is_empty() {
+                if strict && kind == MetricKind::Counter && draft.suffix.is_empty() {
                     return Err(Flaw::new(Reason::Name, "the family of a counter ends in _total"));
                 }
                 Ok(())
@@ -202,12 +205,12 @@ impl Page<'_> {
         let line = Some(self.line);
         let Some(draft) = self.book.drafts.get_mut(family) else { return Ok(()) };
         draft.sampled = true;
-        let kind = draft.kind.unwrap_or(Kind::Unknown);
+        let kind = draft.kind.unwrap_or(MetricKind::Unknown);
         let Sample { mut labels, value, exemplar, .. } = sample;
 
         let key = match kind {
-            Kind::Histogram | Kind::GaugeHistogram => Some("le"),
-            Kind::Summary => Some("quantile"),
+            MetricKind::Histogram | MetricKind::GaugeHistogram => Some("le"),
+            MetricKind::Summary => Some("quantile"),
             _ => None,
         };
         let at = labels.iter().position(|(name, _)| Some(name.as_str()) == key);
@@ -268,7 +271,7 @@ impl Page<'_> {
                 point.created = Some(value);
             }
         }
-        let may = matches!((kind, part), (Kind::Counter, Part::Value) | (_, Part::Bucket));
+        let may = matches!((kind, part), (MetricKind::Counter, Part::Value) | (_, Part::Bucket));
         match exemplar {
             Some(Ok(exemplar)) if may && upper.is_none_or(|upper| exemplar.value <= upper) => {
                 point.exemplars.push(exemplar);
@@ -323,7 +326,7 @@ impl Page<'_> {
             let total = self.dialect == Dialect::OpenMetrics && name.ends_with("_total");
             match self.dialect.part(kind, "") {
                 Some(part) => return Some((at, part)),
-                None if kind == Kind::Counter && total => return Some((at, Part::Value)),
+                None if kind == MetricKind::Counter && total => return Some((at, Part::Value)),
                 None => {}
             }
         }
@@ -359,38 +362,35 @@ impl Page<'_> {
 }
 
 impl Dialect {
-    fn kind(self, word: &str) -> Option<Kind> {
+    fn kind(self, word: &str) -> Option<MetricKind> {
         Some(match (word, self) {
-            ("counter", _) => Kind::Counter,
-            ("gauge", _) => Kind::Gauge,
-            ("histogram", _) => Kind::Histogram,
-            ("summary", _) => Kind::Summary,
-            ("untyped", Self::Prometheus) | ("unknown", Self::OpenMetrics) => Kind::Unknown,
-            ("info", Self::OpenMetrics) => Kind::Info,
-            ("stateset", Self::OpenMetrics) => Kind::StateSet,
-            ("gaugehistogram", Self::OpenMetrics) => Kind::GaugeHistogram,
+            ("counter", _) => MetricKind::Counter,
+            ("gauge", _) => MetricKind::Gauge,
+            ("histogram", _) => MetricKind::Histogram,
+            ("summary", _) => MetricKind::Summary,
+            ("untyped", Self::Prometheus) | ("unknown", Self::OpenMetrics) => MetricKind::Unknown,
+            ("info", Self::OpenMetrics) => MetricKind::Info,
+            ("stateset", Self::OpenMetrics) => MetricKind::StateSet,
+            ("gaugehistogram", Self::OpenMetrics) => MetricKind::GaugeHistogram,
             _ => return None,
         })
     }
 
     /// What a line says whose name is that of a family of this kind, and this.
-    fn part(self, kind: Kind, suffix: &str) -> Option<Part> {
+    fn part(self, kind: MetricKind, suffix: &str) -> Option<Part> {
         Some(match (kind, suffix) {
-            (Kind::Gauge | Kind::Unknown | Kind::StateSet, "") | (Kind::Info, "_info") => {
-                Part::Value
-            }
-            (Kind::Counter, "") if self == Self::Prometheus => Part::Value,
-            (Kind::Counter, "_total") if self == Self::OpenMetrics => Part::Value,
-            (Kind::Counter, "_created") if self == Self::OpenMetrics => Part::Created,
-            (Kind::Histogram | Kind::GaugeHistogram, "_bucket") => Part::Bucket,
-            (Kind::Summary, "") => Part::Quantile,
-            (Kind::Histogram | Kind::Summary, "_sum") | (Kind::GaugeHistogram, "_gsum") => {
-                Part::Sum
-            }
-            (Kind::Histogram | Kind::Summary, "_count") | (Kind::GaugeHistogram, "_gcount") => {
-                Part::Count
-            }
-            (Kind::Histogram | Kind::Summary, "_created") => Part::Created,
+            (MetricKind::Gauge | MetricKind::Unknown | MetricKind::StateSet, "")
+            | (MetricKind::Info, "_info") => Part::Value,
+            (MetricKind::Counter, "") if self == Self::Prometheus => Part::Value,
+            (MetricKind::Counter, "_total") if self == Self::OpenMetrics => Part::Value,
+            (MetricKind::Counter, "_created") if self == Self::OpenMetrics => Part::Created,
+            (MetricKind::Histogram | MetricKind::GaugeHistogram, "_bucket") => Part::Bucket,
+            (MetricKind::Summary, "") => Part::Quantile,
+            (MetricKind::Histogram | MetricKind::Summary, "_sum")
+            | (MetricKind::GaugeHistogram, "_gsum") => Part::Sum,
+            (MetricKind::Histogram | MetricKind::Summary, "_count")
+            | (MetricKind::GaugeHistogram, "_gcount") => Part::Count,
+            (MetricKind::Histogram | MetricKind::Summary, "_created") => Part::Created,
             _ => return None,
         })
     }

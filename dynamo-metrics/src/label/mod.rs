@@ -39,6 +39,10 @@ pub trait LabelValue {
     /// (default: not known). A family whose labels all have one finds a series in an array.
     const COUNT: Option<usize> = None;
 
+    /// All values as they are exposed, in the order of their indices, if they are known (default:
+    /// none is).
+    const LABELS: &'static [&'static str] = &[];
+
     /// The value as it is exposed.
     fn as_label(&self) -> &str;
 
@@ -85,6 +89,7 @@ pub trait LabelSet {
 
 impl LabelValue for bool {
     const COUNT: Option<usize> = Some(2);
+    const LABELS: &'static [&'static str] = &["false", "true"];
 
     fn index(&self) -> usize {
         usize::from(*self)
@@ -113,6 +118,7 @@ impl<V: LabelValue> LabelValue for Option<V> {
 
 impl<V: LabelValue + ?Sized> LabelValue for &V {
     const COUNT: Option<usize> = V::COUNT;
+    const LABELS: &'static [&'static str] = V::LABELS;
 
     fn index(&self) -> usize {
         (**self).index()

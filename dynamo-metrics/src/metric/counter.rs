@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::exemplar::{Exemplar, ExemplarLabels};
-use super::sealed::Sealed;
+use super::sealed::{Sealed, Stage};
 use super::series::Series;
 use super::visit::Value;
-use super::{HistogramSnapshot, MetricType, Plan};
+use super::{MetricType, Plan};
 use crate::cell::{Count, FloatCount, TooManyColumns};
 
 /// A whole number that only goes up.
@@ -118,8 +118,8 @@ impl Sealed for Counter {
         Count::new()
     }
 
-    fn value<'a>(series: &Series<Count>, _: &'a mut HistogramSnapshot) -> Value<'a> {
-        Value::Counter(series.value.get().into())
+    fn show(series: &Series<Count>, at: &mut Stage<'_>) {
+        series.show(Value::Counter(series.value.get().into()), at.visitor);
     }
 
     fn digest(series: &Series<Count>) -> u64 {
@@ -139,8 +139,8 @@ impl Sealed for FloatCounter {
         Ok(FloatCell { value: FloatCount::new()?, invalid: plan.invalid.clone() })
     }
 
-    fn value<'a>(series: &Series<FloatCell>, _: &'a mut HistogramSnapshot) -> Value<'a> {
-        Value::Counter(series.value.value.get().into())
+    fn show(series: &Series<FloatCell>, at: &mut Stage<'_>) {
+        series.show(Value::Counter(series.value.value.get().into()), at.visitor);
     }
 
     fn digest(series: &Series<FloatCell>) -> u64 {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
+use super::foreign;
 use crate::clock;
 use crate::name::{LabelNameError, check_label};
 
@@ -21,7 +22,7 @@ const AGE: u64 = 1_000;
 pub struct Exemplar {
     labels: ExemplarLabels,
     value: f64,
-    time: u64,
+    time: Option<u64>,
 }
 
 /// The labels of an exemplar; a trace's identifiers, mostly.
@@ -131,6 +132,17 @@ impl ExemplarLabels {
 }
 
 impl Exemplar {
+    /// One that somebody else keeps.
+    pub(super) fn told(exemplar: &foreign::Exemplar) -> Arc<Self> {
+        let labels = exemplar.labels.iter();
+        let labels = labels.map(|(name, value)| (name.as_str().into(), value.as_str().into()));
+        Arc::new(Self {
+            labels: ExemplarLabels(labels.collect()),
+            value: exemplar.value,
+            time: exemplar.timestamp.and_then(foreign::milliseconds),
+        })
+    }
+
     /// Names and values of the labels.
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         self.labels.iter()
@@ -142,9 +154,9 @@ impl Exemplar {
         self.value
     }
 
-    /// When it was recorded, in milliseconds since 1970.
+    /// When it was recorded, in milliseconds since 1970, if that is known.
     #[must_use]
-    pub fn timestamp(&self) -> u64 {
+    pub fn timestamp(&self) -> Option<u64> {
         self.time
     }
 }
@@ -205,7 +217,7 @@ impl Exemplars {
         // Whoever is second leaves it to the first.
         let mine = slot.filled.compare_exchange(filled, time, Ordering::Relaxed, Ordering::Relaxed);
         if mine.is_ok() {
-            slot.kept.store(Some(Arc::new(Exemplar { labels: labels(), value, time })));
+            slot.kept.store(Some(Arc::new(Exemplar { labels: labels(), value, time: Some(time) })));
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::sealed::Sealed;
+use super::sealed::{Sealed, Stage};
 use super::series::Series;
 use super::visit::Value;
-use super::{HistogramSnapshot, MetricType, Plan};
+use super::{MetricType, Plan};
 use crate::cell::{Count, FloatLevel, Level, TooManyColumns};
 
 /// A whole number that is set.
@@ -125,8 +125,8 @@ impl Sealed for Gauge {
         Ok(Level::default())
     }
 
-    fn value<'a>(series: &Series<Level>, _: &'a mut HistogramSnapshot) -> Value<'a> {
-        Value::Gauge(series.value.get().into())
+    fn show(series: &Series<Level>, at: &mut Stage<'_>) {
+        series.show(Value::Gauge(series.value.get().into()), at.visitor);
     }
 
     fn digest(series: &Series<Level>) -> u64 {
@@ -145,8 +145,8 @@ impl Sealed for FloatGauge {
         Ok(FloatLevel::default())
     }
 
-    fn value<'a>(series: &Series<FloatLevel>, _: &'a mut HistogramSnapshot) -> Value<'a> {
-        Value::Gauge(series.value.get().into())
+    fn show(series: &Series<FloatLevel>, at: &mut Stage<'_>) {
+        series.show(Value::Gauge(series.value.get().into()), at.visitor);
     }
 
     fn digest(series: &Series<FloatLevel>) -> u64 {
@@ -165,8 +165,8 @@ impl Sealed for UpDownCounter {
         Count::new()
     }
 
-    fn value<'a>(series: &Series<Count>, _: &'a mut HistogramSnapshot) -> Value<'a> {
-        Value::Gauge(series.value.get_signed().into())
+    fn show(series: &Series<Count>, at: &mut Stage<'_>) {
+        series.show(Value::Gauge(series.value.get_signed().into()), at.visitor);
     }
 
     fn digest(series: &Series<Count>) -> u64 {

@@ -7,7 +7,7 @@ use super::buckets::NANOSECONDS;
 use super::exemplar::{Exemplar, ExemplarLabels};
 use super::finder::Finder;
 use super::layout::Layout;
-use super::sealed::Sealed;
+use super::sealed::{Sealed, Stage};
 use super::series::Series;
 use super::visit::Value;
 use super::{Buckets, Counter, HistogramSnapshot, MetricType, Plan};
@@ -246,9 +246,9 @@ impl Sealed for Histogram {
         Cells::new(&plan.buckets, sum, &plan.invalid, Run::take)
     }
 
-    fn value<'a>(series: &Series<Cells>, scratch: &'a mut HistogramSnapshot) -> Value<'a> {
-        series.value.read(scratch);
-        Value::Histogram(scratch)
+    fn show(series: &Series<Cells>, at: &mut Stage<'_>) {
+        series.value.read(at.scratch);
+        series.show(Value::Histogram(at.scratch), at.visitor);
     }
 
     fn digest(series: &Series<Cells>) -> u64 {

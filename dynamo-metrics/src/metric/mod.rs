@@ -8,13 +8,16 @@ mod buckets;
 mod counter;
 mod exemplar;
 mod finder;
+pub(crate) mod foreign;
 mod gauge;
 mod histogram;
+mod info;
 mod layout;
 mod native;
 mod sealed;
 mod series;
 mod snapshot;
+mod state_set;
 pub mod visit;
 
 use std::fmt;
@@ -25,10 +28,12 @@ pub use counter::{Counter, FloatCounter};
 pub use exemplar::{EnteredTrace, Exemplar, ExemplarError, ExemplarLabels, TraceContext};
 pub use gauge::{FloatGauge, Gauge, InFlight, UpDownCounter};
 pub use histogram::{Histogram, Timer};
+pub use info::Info;
 pub use native::NativeBuckets;
-pub(crate) use sealed::{MetricType, Plan};
+pub(crate) use sealed::{MetricType, Plan, Stage};
 pub(crate) use series::Series;
 pub use snapshot::{HistogramSnapshot, NativeSnapshot};
+pub use state_set::StateSet;
 
 use exemplar::Exemplars;
 
@@ -45,20 +50,57 @@ pub enum MetricKind {
     Gauge,
     /// Samples counted in buckets.
     Histogram,
+    /// Facts, told by labels; the value is 1.
+    Info,
+    /// States that are on or off, each a value of the label named as the family.
+    StateSet,
+    /// Quantiles of samples. Others' alone: quantiles cannot be added up.
+    Summary,
+    /// Things that are there now, counted in buckets. Others' alone.
+    GaugeHistogram,
+    /// Not told. Others' alone.
+    Unknown,
 }
 
 /// A metric type that a registry can make: [`Counter`], [`FloatCounter`], [`Gauge`],
-/// [`FloatGauge`], [`UpDownCounter`] or [`Histogram`].
+/// [`FloatGauge`], [`UpDownCounter`], [`Histogram`], [`Info`] or [`StateSet`].
 pub trait Metric: sealed::Sealed + Clone + fmt::Debug + Send + Sync + 'static {}
 
 impl MetricKind {
-    /// The kind as the text formats write it.
+    /// The kind as OpenMetrics writes it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
             Self::Histogram => "histogram",
+            Self::Info => "info",
+            Self::StateSet => "stateset",
+            Self::Summary => "summary",
+            Self::GaugeHistogram => "gaugehistogram",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// What a family's own name may have more than its name in OpenMetrics.
+    pub(crate) const fn own_suffix(self) -> Option<&'static str> {
+        match self {
+            Self::Counter => Some("_total"),
+            Self::Info => Some("_info"),
+            _ => None,
+        }
+    }
+
+    /// What the names of its samples add to the family's name in OpenMetrics.
+    pub(crate) const fn suffixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Counter => &["_total", "_created"],
+            Self::Histogram => &["_bucket", "_count", "_created", "_sum"],
+            Self::Summary => &["_count", "_created", "_sum"],
+            // The last two are how the older text format has it.
+            Self::GaugeHistogram => &["_bucket", "_gcount", "_gsum", "_count", "_sum"],
+            Self::Info => &["_info"],
+            Self::Gauge | Self::StateSet | Self::Unknown => &[],
         }
     }
 }
@@ -110,4 +152,5 @@ metrics! {
     FloatGauge: crate::cell::FloatLevel,
     UpDownCounter: crate::cell::Count,
     Histogram: histogram::Cells,
+    Info: (),
 }

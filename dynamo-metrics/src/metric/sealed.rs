@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::series::Series;
-use super::visit::Value;
+use super::visit::Visitor;
 use super::{Buckets, Counter, HistogramSnapshot, MetricKind};
 use crate::cell::TooManyColumns;
 use crate::unit::Unit;
@@ -23,6 +23,10 @@ pub enum MetricType {
     UpDownCounter,
     /// The public type of this name.
     Histogram,
+    /// The public type of this name.
+    Info,
+    /// The public type of this name.
+    StateSet,
 }
 
 /// What a metric is made by.
@@ -44,6 +48,21 @@ impl Default for Plan {
     }
 }
 
+/// Where a metric is shown.
+pub struct Stage<'a> {
+    /// The family's name.
+    pub(crate) family: &'a str,
+    /// What a histogram is read into, so that a walk allocates once and not for each.
+    pub(crate) scratch: &'a mut HistogramSnapshot,
+    pub(crate) visitor: &'a mut dyn Visitor,
+}
+
+impl std::fmt::Debug for Stage<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stage").field("family", &self.family).finish_non_exhaustive()
+    }
+}
+
 /// What makes a type a metric.
 pub trait Sealed: Handle {
     /// Which metric it is.
@@ -55,9 +74,8 @@ pub trait Sealed: Handle {
     /// A value at zero.
     fn make(plan: &Plan) -> Result<Self::Value, TooManyColumns>;
 
-    /// Reads the metric; a histogram into `scratch`, so that a walk allocates once and not for
-    /// each.
-    fn value<'a>(series: &Series<Self::Value>, scratch: &'a mut HistogramSnapshot) -> Value<'a>;
+    /// Shows the metric.
+    fn show(series: &Series<Self::Value>, at: &mut Stage<'_>);
 
     /// Something that changes when the metric is recorded to.
     fn digest(series: &Series<Self::Value>) -> u64;
@@ -80,6 +98,8 @@ impl MetricType {
             Self::Counter | Self::FloatCounter => MetricKind::Counter,
             Self::Gauge | Self::FloatGauge | Self::UpDownCounter => MetricKind::Gauge,
             Self::Histogram => MetricKind::Histogram,
+            Self::Info => MetricKind::Info,
+            Self::StateSet => MetricKind::StateSet,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::exemplar::Exemplars;
+use super::visit::{self, Value, Visitor};
 use crate::clock;
 use crate::label::Labels;
 
@@ -34,9 +35,22 @@ impl<V> Series<V> {
         Self::new(Labels::none(), None, value)
     }
 
-    /// When the series was made, in milliseconds since 1970.
-    pub(crate) fn created(&self) -> u64 {
-        self.created
+    /// Shows the series with this value.
+    #[inline]
+    pub(super) fn show(&self, value: Value<'_>, visitor: &mut dyn Visitor) {
+        self.show_as(visit::Labels::of(&self.labels, None), value, visitor);
+    }
+
+    /// Shows one state of it.
+    pub(super) fn show_state(&self, state: (&str, &str), is_on: bool, visitor: &mut dyn Visitor) {
+        let labels = visit::Labels::of(&self.labels, Some(state));
+        self.show_as(labels, Value::State(is_on), visitor);
+    }
+
+    #[inline]
+    fn show_as(&self, labels: visit::Labels<'_>, value: Value<'_>, visitor: &mut dyn Visitor) {
+        let exemplars = visit::Exemplars::of(self.exemplars.as_deref());
+        visitor.series(&visit::Series { labels, value, created: Some(self.created), exemplars });
     }
 
     /// Its place in its family's list; `None` if it was removed, or never shown.

@@ -8,20 +8,20 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Exemplar, HistogramSnapshot, Metric, MetricKind};
-use crate::unit::Unit;
-use crate::{label, metric};
+use super::foreign::{self, Histogram, Summary};
+use super::{Exemplar, HistogramSnapshot, MetricKind};
+use crate::label::{self, write_pair};
 
 /// A family: what all series of one name have in common.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Family<'a> {
-    /// The exposed name, with `_total` if it has one.
+    /// The exposed name, with its `_total` or `_info` if it has one.
     pub name: &'a str,
     /// What the metric says, for people.
     pub help: &'a str,
     /// The unit that the name ends in, if it was declared.
-    pub unit: Option<Unit>,
+    pub unit: Option<&'a str>,
     /// What the metric is.
     pub kind: MetricKind,
 }
@@ -47,6 +47,16 @@ pub enum Value<'a> {
     Gauge(Number),
     /// A histogram's samples.
     Histogram(&'a HistogramSnapshot),
+    /// An info metric; its labels are what it says.
+    Info,
+    /// Whether a state of a state set is on; the label named as the family tells which.
+    State(bool),
+    /// A number of which it is not told what it is.
+    Unknown(Number),
+    /// Quantiles that somebody else keeps.
+    Summary(&'a Summary),
+    /// Buckets that somebody else keeps, of a histogram or a gauge histogram.
+    Buckets(&'a Histogram),
 }
 
 /// One series: its labels and its value.
@@ -57,38 +67,85 @@ pub struct Series<'a> {
     pub labels: Labels<'a>,
     /// The value at the time of the visit.
     pub value: Value<'a>,
-    /// When the series was made, in milliseconds since 1970.
-    pub created: u64,
+    /// When it began to count, in milliseconds since 1970, if that is known.
+    pub created: Option<u64>,
     /// The exemplars, which few series have.
     pub exemplars: Exemplars<'a>,
 }
 
 /// The labels of a series, sorted by name.
 #[derive(Clone, Copy)]
-pub struct Labels<'a>(&'a label::Labels);
+pub struct Labels<'a>(Source<'a>);
+
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// As they were rendered when the series was made.
+    Own(&'a label::Labels),
+    /// The same, and one more.
+    With(&'a label::Labels, (&'a str, &'a str)),
+    /// Two lists, each sorted, without a name in common.
+    Foreign(Pairs<'a>, Pairs<'a>),
+}
+
+type Pairs<'a> = &'a [(String, String)];
 
 /// The exemplars of a series.
 #[derive(Debug, Clone, Copy)]
-pub struct Exemplars<'a>(Option<&'a super::Exemplars>);
+pub struct Exemplars<'a>(Kept<'a>);
+
+#[derive(Debug, Clone, Copy)]
+enum Kept<'a> {
+    Own(Option<&'a super::exemplar::Exemplars>),
+    Foreign(&'a [foreign::Exemplar]),
+}
 
 impl<'a> Series<'a> {
-    pub(crate) fn of<M: Metric>(
-        series: &'a metric::Series<M::Value>,
-        scratch: &'a mut HistogramSnapshot,
+    /// A series that somebody else keeps, with more labels: two lists, each sorted, without a name
+    /// in common.
+    pub(crate) fn foreign(
+        kind: MetricKind,
+        series: &'a foreign::Series,
+        labels: (Pairs<'a>, Pairs<'a>),
     ) -> Self {
+        let value = match (&series.value, kind) {
+            (foreign::Value::Number(value), MetricKind::Counter) => Value::Counter((*value).into()),
+            (foreign::Value::Number(_), MetricKind::Info) => Value::Info,
+            (foreign::Value::Number(value), MetricKind::StateSet) => Value::State(*value > 0.0),
+            (foreign::Value::Number(value), MetricKind::Gauge) => Value::Gauge((*value).into()),
+            (foreign::Value::Number(value), _) => Value::Unknown((*value).into()),
+            (foreign::Value::Histogram(histogram), _) => Value::Buckets(histogram),
+            (foreign::Value::Summary(summary), _) => Value::Summary(summary),
+        };
         Self {
-            labels: Labels(&series.labels),
-            value: M::value(series, scratch),
-            created: series.created(),
-            exemplars: Exemplars(series.exemplars.as_deref()),
+            labels: Labels(Source::Foreign(labels.0, labels.1)),
+            value,
+            created: series.created.and_then(foreign::milliseconds),
+            exemplars: Exemplars(Kept::Foreign(&series.exemplars)),
         }
     }
 }
 
 impl<'a> Labels<'a> {
+    pub(super) fn of(labels: &'a label::Labels, more: Option<(&'a str, &'a str)>) -> Self {
+        Self(match more {
+            None => Source::Own(labels),
+            Some(more) => Source::With(labels, more),
+        })
+    }
+
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
-        self.0.iter()
+        let (own, more): (Option<_>, [Pairs<'a>; 2]) = match self.0 {
+            Source::Own(labels) | Source::With(labels, _) => (Some(labels.iter()), [&[], &[]]),
+            Source::Foreign(some, others) => (None, [some, others]),
+        };
+        let one = match self.0 {
+            Source::With(_, (name, value)) => Some((name, Cow::Borrowed(value))),
+            _ => None,
+        };
+        let [some, others] =
+            more.map(|pairs| pairs.iter().map(|(name, value)| (&**name, Cow::Borrowed(&**value))));
+        merge(own.into_iter().flatten().chain(some), one.into_iter().chain(others))
     }
 
     /// The value of one label.
@@ -101,14 +158,39 @@ impl<'a> Labels<'a> {
     /// escaped.
     #[inline]
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        self.0.write_to(out);
+        if let Source::Own(labels) = self.0 {
+            return labels.write_to(out);
+        }
+        for (i, (name, value)) in self.iter().enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            write_pair(out, name, &value);
+        }
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        match self.0 {
+            Source::Own(labels) => labels.is_empty(),
+            Source::With(..) => false,
+            Source::Foreign(some, others) => some.is_empty() && others.is_empty(),
+        }
     }
+}
+
+/// Two sorted lists as one.
+fn merge<'a, V>(
+    one: impl Iterator<Item = (&'a str, V)>,
+    other: impl Iterator<Item = (&'a str, V)>,
+) -> impl Iterator<Item = (&'a str, V)> {
+    let (mut one, mut other) = (one.peekable(), other.peekable());
+    std::iter::from_fn(move || match (one.peek(), other.peek()) {
+        (Some((a, _)), Some((b, _))) if b < a => other.next(),
+        (Some(_), _) => one.next(),
+        (None, _) => other.next(),
+    })
 }
 
 impl fmt::Debug for Labels<'_> {
@@ -117,23 +199,47 @@ impl fmt::Debug for Labels<'_> {
     }
 }
 
-impl Exemplars<'_> {
+impl<'a> Exemplars<'a> {
+    pub(super) fn of(kept: Option<&'a super::exemplar::Exemplars>) -> Self {
+        Self(Kept::Own(kept))
+    }
+
     /// The exemplar of a counter.
     #[must_use]
     pub fn counter(&self) -> Option<Arc<Exemplar>> {
-        self.bucket(0)
+        match self.0 {
+            Kept::Own(kept) => kept?.get(0),
+            Kept::Foreign(told) => told.first().map(Exemplar::told),
+        }
     }
 
     /// The exemplar of a histogram's bucket, in the order of [`HistogramSnapshot::counts`].
     #[must_use]
     pub fn bucket(&self, bucket: usize) -> Option<Arc<Exemplar>> {
-        self.0?.get(bucket)
+        match self.0 {
+            Kept::Own(kept) => kept?.get(bucket),
+            Kept::Foreign(_) => None,
+        }
+    }
+
+    /// The exemplars that somebody else keeps whose samples lie above one bound, and not above the
+    /// other.
+    pub fn between(&self, low: f64, high: f64) -> impl Iterator<Item = Arc<Exemplar>> + use<'a> {
+        let told = match self.0 {
+            Kept::Own(_) => &[],
+            Kept::Foreign(told) => told,
+        };
+        let fits = move |value: f64| value > low && value <= high;
+        told.iter().filter(move |exemplar| fits(exemplar.value)).map(Exemplar::told)
     }
 
     /// Whether there can be none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_none()
+        match self.0 {
+            Kept::Own(kept) => kept.is_none(),
+            Kept::Foreign(told) => told.is_empty(),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::list::View;
 use crate::clock::Instant;
 use crate::label::{Labels, Template};
 use crate::metric::visit::{self, Visitor};
-use crate::metric::{self, Counter, HistogramSnapshot, Metric, MetricType, Series};
+use crate::metric::{self, Counter, HistogramSnapshot, Metric, MetricType, Series, Stage};
 use crate::unit::Unit;
 
 /// What a scrape says of a family before its series.
@@ -95,7 +95,7 @@ impl<M: Metric> AnyFamily for FamilyCore<M> {
                 if !std::mem::replace(&mut at.announced, true) {
                     visitor.family(&self.head.describe());
                 }
-                visitor.series(&visit::Series::of::<M>(series, scratch));
+                M::show(series, &mut Stage { family: &self.head.name, scratch, visitor });
                 shown += 1;
             });
         }
@@ -116,7 +116,7 @@ impl Head {
         visit::Family {
             name: &self.name,
             help: &self.help,
-            unit: self.unit,
+            unit: self.unit.map(Unit::as_str),
             kind: self.metric_type.kind(),
         }
     }

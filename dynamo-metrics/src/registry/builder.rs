@@ -287,9 +287,9 @@ impl<M: Metric> MetricBuilder<M> {
     fn family_named(&self, name: &str) -> Result<Arc<FamilyCore<M>>, RegisterError> {
         let name = self.scope.exposed(&metric_name(name)?);
         // A counter's name is told without its `_total`, and something must be left to tell.
-        metric_name(base(&name, M::TYPE))?;
+        metric_name(base(&name, M::TYPE.kind()))?;
         if let Some(unit) = self.unit {
-            let bare = base(&name, M::TYPE);
+            let bare = base(&name, M::TYPE.kind());
             if !bare.strip_suffix(unit.as_str()).is_some_and(|rest| rest.ends_with('_')) {
                 return Err(RegisterError::UnitSuffix { name, unit });
             }

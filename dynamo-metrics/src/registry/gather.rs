@@ -10,7 +10,7 @@ use super::node::Tree;
 use super::scope::Scope;
 use crate::clock;
 use crate::metric::visit::Visitor;
-use crate::metric::{Counter, HistogramSnapshot, MetricKind};
+use crate::metric::{Counter, HistogramSnapshot};
 use crate::sync::with_maps;
 
 /// A walk over a registry that can rest between series, so that a scrape need not hold a page.
@@ -53,14 +53,13 @@ impl Walk {
 
     fn shows(&self, family: &dyn AnyFamily) -> bool {
         let name = &*family.head().name;
-        let suffixes: &[&str] = match family.head().metric_type.kind() {
-            MetricKind::Counter => &["", "_total", "_created"],
-            MetricKind::Gauge => &[""],
-            MetricKind::Histogram => &["", "_bucket", "_count", "_sum", "_created"],
-        };
-        let base = base(name, family.head().metric_type);
+        let kind = family.head().metric_type.kind();
+        let base = base(name, kind);
         let is = |asked: &String| {
-            asked == name || asked.strip_prefix(base).is_some_and(|rest| suffixes.contains(&rest))
+            asked == name
+                || asked
+                    .strip_prefix(base)
+                    .is_some_and(|rest| rest.is_empty() || kind.suffixes().contains(&rest))
         };
         self.only.is_empty() || self.only.iter().any(is)
     }

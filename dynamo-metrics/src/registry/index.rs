@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use super::any::{AnyFamily, Head, Health};
 use super::error::RegisterError;
 use super::family::FamilyCore;
-use crate::metric::{Metric, MetricKind, MetricType};
+use crate::metric::{Metric, MetricKind};
 use crate::unit::Unit;
 
 /// Families sorted by the name that OpenMetrics gives them.
@@ -46,11 +46,11 @@ impl Index {
         let mut made: Option<Arc<FamilyCore<M>>> = None;
         loop {
             let families = self.load();
-            let place = match find(&families, base(wanted.name, M::TYPE)) {
+            let place = match find(&families, base(wanted.name, M::TYPE.kind())) {
                 Ok(at) => return agree(&families[at], wanted),
                 Err(place) => place,
             };
-            if let Some(other) = clash(&families, wanted.name, M::TYPE) {
+            if let Some(other) = clash(&families, wanted.name, M::TYPE.kind()) {
                 return Err(mixed_up(wanted, other.head()));
             }
             let family = made.get_or_insert_with(|| {
@@ -77,7 +77,7 @@ impl Index {
     pub(super) fn remove<M: Metric>(&self, family: &FamilyCore<M>) {
         loop {
             let families = self.load();
-            let name = base(&family.head.name, M::TYPE);
+            let name = base(&family.head.name, M::TYPE.kind());
             let Ok(at) = find(&families, name) else { return };
             // Another one may have its name already.
             if !std::ptr::addr_eq(Arc::as_ptr(&families[at]), family) {
@@ -97,18 +97,16 @@ impl Index {
     }
 }
 
-/// The name of a family in OpenMetrics: a counter's without `_total`.
-pub(crate) fn base(name: &str, metric_type: MetricType) -> &str {
-    match metric_type.kind() {
-        MetricKind::Counter => name.strip_suffix("_total").unwrap_or(name),
-        MetricKind::Gauge | MetricKind::Histogram => name,
-    }
+/// The name of a family in OpenMetrics: a counter's without `_total`, an info metric's without
+/// `_info`.
+pub(crate) fn base(name: &str, kind: MetricKind) -> &str {
+    kind.own_suffix().and_then(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
 }
 
 fn find(families: &Families, name: &str) -> Result<usize, usize> {
     families.binary_search_by(|family| {
         let head = family.head();
-        base(&head.name, head.metric_type).cmp(name)
+        base(&head.name, head.metric_type.kind()).cmp(name)
     })
 }
 
@@ -151,41 +149,36 @@ fn mixed_up(wanted: &Wanted<'_>, other: &Head) -> RegisterError {
 }
 
 /// A family whose samples would be mixed up with those of `name`, under the rules of OpenMetrics.
-fn clash<'a>(
+pub(super) fn clash<'a>(
     families: &'a Families,
     name: &str,
-    metric_type: MetricType,
+    kind: MetricKind,
 ) -> Option<&'a Arc<dyn AnyFamily>> {
-    let name = base(name, metric_type);
-    let under = suffixes(metric_type.kind()).iter().find_map(|suffix| {
+    let name = base(name, kind);
+    let under = kind.suffixes().iter().find_map(|suffix| {
         // A name that is one of our samples' names.
         let at = find(families, &format!("{name}{suffix}")).ok()?;
         Some(&families[at])
     });
     let over = || {
-        ["_bucket", "_count", "_created", "_sum", "_total"].iter().find_map(|suffix| {
+        SUFFIXES.iter().find_map(|suffix| {
             // A family one of whose samples has our name.
             let at = find(families, name.strip_suffix(suffix)?).ok()?;
             let other = &families[at];
-            suffixes(other.head().metric_type.kind()).contains(suffix).then_some(other)
+            other.head().metric_type.kind().suffixes().contains(suffix).then_some(other)
         })
     };
     under.or_else(over)
 }
 
-/// What the names of a kind's samples add to the family's name.
-fn suffixes(kind: MetricKind) -> &'static [&'static str] {
-    match kind {
-        MetricKind::Counter => &["_total", "_created"],
-        MetricKind::Gauge => &[],
-        MetricKind::Histogram => &["_bucket", "_count", "_created", "_sum"],
-    }
-}
+/// All that the name of a sample may have more than its family's.
+pub(super) const SUFFIXES: [&str; 8] =
+    ["_bucket", "_count", "_created", "_gcount", "_gsum", "_info", "_sum", "_total"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metric;
+    use crate::metric::{self, MetricType};
 
     fn add(index: &Index, name: &str, metric_type: MetricType) -> Result<(), RegisterError> {
         let wanted = Wanted { name, help: "", unit: None, cap: 1, root: &[] };

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use super::builder::MetricBuilder;
 use super::node::{Level, Node, Tree};
-use crate::metric::{Counter, FloatCounter, FloatGauge, Gauge, Histogram, UpDownCounter};
+use crate::label::LabelValue;
+use crate::metric::{
+    Counter, FloatCounter, FloatGauge, Gauge, Histogram, Info, StateSet, UpDownCounter,
+};
 use crate::name::{AUTOMATIC_LABELS, metric_name, scope_value};
 use crate::sync::with_maps;
 
@@ -125,6 +128,20 @@ impl Scope {
 
     /// A histogram.
     pub fn histogram(&self, name: &str, help: &str) -> MetricBuilder<Histogram> {
+        MetricBuilder::new(self, name, help)
+    }
+
+    /// Facts, told by the labels that the builder is given; its name should end in `_info`.
+    pub fn info(&self, name: &str, help: &str) -> MetricBuilder<Info> {
+        MetricBuilder::new(self, name, help)
+    }
+
+    /// Which one of the states of `S` something is in.
+    pub fn state_set<S: LabelValue + 'static>(
+        &self,
+        name: &str,
+        help: &str,
+    ) -> MetricBuilder<StateSet<S>> {
         MetricBuilder::new(self, name, help)
     }
 

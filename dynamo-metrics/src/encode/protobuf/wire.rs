@@ -76,6 +76,16 @@ impl Message {
         }
     }
 
+    /// Numbers of `double`, none if there are none.
+    pub(super) fn packed_float(&mut self, field: u32, values: impl Iterator<Item = f64>) {
+        let mut values = values.peekable();
+        if values.peek().is_some() {
+            self.nested(field, |out| {
+                values.for_each(|value| out.0.extend_from_slice(&value.to_le_bytes()));
+            });
+        }
+    }
+
     fn tag(&mut self, field: u32, wire: Wire) {
         write_varint(&mut self.0, u64::from(field << 3) | wire as u64);
     }
