@@ -85,6 +85,15 @@ pub(super) struct Faults {
     totals: [u64; REASONS.len()],
 }
 
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}: {}", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
+}
+
 impl Flaw {
     pub(super) const fn new(reason: Reason, what: &'static str) -> Self {
         Self { reason, what }

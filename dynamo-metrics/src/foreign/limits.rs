@@ -55,17 +55,20 @@ setters! {
     faults,
 }
 
+/// The limits of those who set none.
+pub(super) static DEFAULT: Limits = Limits {
+    bytes: 16 << 20,
+    line: 256 << 10,
+    families: 10_000,
+    series: 100_000,
+    buckets: 1_000,
+    labels: 64,
+    text: 4 << 10,
+    faults: 100,
+};
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            bytes: 16 << 20,
-            line: 256 << 10,
-            families: 10_000,
-            series: 100_000,
-            buckets: 1_000,
-            labels: 64,
-            text: 4 << 10,
-            faults: 100,
-        }
+        DEFAULT.clone()
     }
 }

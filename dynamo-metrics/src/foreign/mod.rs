@@ -22,6 +22,7 @@
 
 mod book;
 mod check;
+mod collect;
 mod fault;
 mod format;
 mod limits;
@@ -41,6 +42,7 @@ mod protobuf_tests;
 mod tests;
 mod text;
 
+pub use collect::Collected;
 pub use fault::{Fault, Reason};
 pub use format::Format;
 pub use limits::Limits;

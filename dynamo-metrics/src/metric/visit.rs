@@ -83,7 +83,7 @@ enum Source<'a> {
     Own(&'a label::Labels),
     /// The same, and one more.
     With(&'a label::Labels, (&'a str, &'a str)),
-    /// Two lists, each sorted, without a name in common.
+    /// Two lists, each sorted; of a name in both, the first one's value counts.
     Foreign(Pairs<'a>, Pairs<'a>),
 }
 
@@ -100,12 +100,11 @@ enum Kept<'a> {
 }
 
 impl<'a> Series<'a> {
-    /// A series that somebody else keeps, with more labels: two lists, each sorted, without a name
-    /// in common.
+    /// A series that somebody else keeps, under these labels.
     pub(crate) fn foreign(
         kind: MetricKind,
         series: &'a foreign::Series,
-        labels: (Pairs<'a>, Pairs<'a>),
+        labels: Labels<'a>,
     ) -> Self {
         let value = match (&series.value, kind) {
             (foreign::Value::Number(value), MetricKind::Counter) => Value::Counter((*value).into()),
@@ -117,7 +116,7 @@ impl<'a> Series<'a> {
             (foreign::Value::Summary(summary), _) => Value::Summary(summary),
         };
         Self {
-            labels: Labels(Source::Foreign(labels.0, labels.1)),
+            labels,
             value,
             created: series.created.and_then(foreign::milliseconds),
             exemplars: Exemplars(Kept::Foreign(&series.exemplars)),
@@ -131,6 +130,11 @@ impl<'a> Labels<'a> {
             None => Source::Own(labels),
             Some(more) => Source::With(labels, more),
         })
+    }
+
+    /// Labels of two lists, each sorted; of a name in both, the first one's value counts.
+    pub(crate) fn foreign(labels: Pairs<'a>, more: Pairs<'a>) -> Self {
+        Self(Source::Foreign(labels, more))
     }
 
     /// Names and values.
@@ -180,7 +184,7 @@ impl<'a> Labels<'a> {
     }
 }
 
-/// Two sorted lists as one.
+/// Two sorted lists as one; of a name in both, the first one's value counts.
 fn merge<'a, V>(
     one: impl Iterator<Item = (&'a str, V)>,
     other: impl Iterator<Item = (&'a str, V)>,
@@ -188,7 +192,13 @@ fn merge<'a, V>(
     let (mut one, mut other) = (one.peekable(), other.peekable());
     std::iter::from_fn(move || match (one.peek(), other.peek()) {
         (Some((a, _)), Some((b, _))) if b < a => other.next(),
-        (Some(_), _) => one.next(),
+        (Some((a, _)), Some((b, _))) => {
+            if a == b {
+                other.next();
+            }
+            one.next()
+        }
+        (Some(_), None) => one.next(),
         (None, _) => other.next(),
     })
 }

@@ -50,6 +50,9 @@ pub(crate) trait AnyFamily: std::fmt::Debug + Send + Sync {
     /// Removes what nobody recorded to for as long as it was to live.
     fn expire(&self, now: Instant);
 
+    /// Whether a series of these labels is shown.
+    fn has(&self, labels: visit::Labels<'_>) -> bool;
+
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
@@ -64,6 +67,11 @@ pub(crate) struct Position {
 }
 
 impl Position {
+    /// Whether the visitor has seen the family.
+    pub(super) fn is_announced(&self) -> bool {
+        self.announced
+    }
+
     pub(crate) fn is_at_end(&self) -> bool {
         self.next >= self.end
     }
@@ -104,6 +112,12 @@ impl<M: Metric> AnyFamily for FamilyCore<M> {
 
     fn expire(&self, now: Instant) {
         Self::expire(self, now);
+    }
+
+    fn has(&self, labels: visit::Labels<'_>) -> bool {
+        let labels: Vec<_> = labels.iter().collect();
+        let labels: Vec<_> = labels.iter().map(|(name, value)| (*name, &**value)).collect();
+        self.find(&Arc::new(Template::new(&labels, &[])), &[], |_| ()).is_ok()
     }
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

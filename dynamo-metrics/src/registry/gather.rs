@@ -1,16 +1,16 @@
 //! The walk: every family once, in the order of names, in steps of any size.
 
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::any::{AnyFamily, Position};
+use super::any::Position;
 use super::index::{Families, Wanted, base};
+use super::merge::{At, Merged, Told};
 use super::node::Tree;
 use super::scope::Scope;
+use super::source::{Asked, COLLECT_ERRORS, What};
 use crate::clock;
 use crate::metric::visit::Visitor;
-use crate::metric::{Counter, HistogramSnapshot};
+use crate::metric::{Counter, HistogramSnapshot, MetricKind};
 use crate::sync::with_maps;
 
 /// A walk over a registry that can rest between series, so that a scrape need not hold a page.
@@ -22,15 +22,21 @@ pub(crate) struct Walk {
     families: Arc<Families>,
     family: usize,
     at: Option<Position>,
+    /// What others keep, beside ours.
+    merged: Merged,
+    other: usize,
+    other_at: At,
+    /// The family of ours is done, whose name the next one of others has too.
+    is_joined: bool,
     scratch: HistogramSnapshot,
     /// Names of families or of samples; all families if there are none.
     only: Vec<String>,
 }
 
 impl Walk {
-    pub(super) fn new(scope: &Scope) -> Self {
+    /// A walk over what there is, and what others told.
+    pub(super) fn new(scope: &Scope, told: Vec<Told>) -> Self {
         let tree = &scope.tree;
-        refresh(tree);
         let now = clock::now();
         // What a thread that is ending cannot do and finds no other one for, the next walk does.
         with_maps(|| {
@@ -40,8 +46,18 @@ impl Walk {
             expose_health(tree);
         });
         let families = tree.index.load();
-        let scratch = HistogramSnapshot::default();
-        Self { families, family: 0, at: None, scratch, only: Vec::new() }
+        let merged = with_maps(|| Merged::new(&families, told)).unwrap_or_default();
+        Self {
+            families,
+            family: 0,
+            at: None,
+            merged,
+            other: 0,
+            other_at: At::default(),
+            is_joined: false,
+            scratch: HistogramSnapshot::default(),
+            only: Vec::new(),
+        }
     }
 
     /// Leaves out families that neither have one of these names nor a sample of it; with no names,
@@ -51,15 +67,12 @@ impl Walk {
         Self { only: names, ..self }
     }
 
-    fn shows(&self, family: &dyn AnyFamily) -> bool {
-        let name = &*family.head().name;
-        let kind = family.head().metric_type.kind();
+    fn shows(&self, (name, kind): (&str, MetricKind)) -> bool {
         let base = base(name, kind);
         let is = |asked: &String| {
-            asked == name
-                || asked
-                    .strip_prefix(base)
-                    .is_some_and(|rest| rest.is_empty() || kind.suffixes().contains(&rest))
+            let rest = asked.strip_prefix(base);
+            let fits = |rest: &str| rest.is_empty() || kind.suffixes().contains(&rest);
+            asked == name || rest.is_some_and(fits)
         };
         self.only.is_empty() || self.only.iter().any(is)
     }
@@ -67,41 +80,64 @@ impl Walk {
     /// Shows at most `most` series to `visitor`; `false` if there are no more.
     pub(crate) fn step(&mut self, visitor: &mut dyn Visitor, most: usize) -> bool {
         let mut left = most;
-        while let Some(family) = self.families.get(self.family) {
-            if self.at.is_none() && !self.shows(&**family) {
-                self.family += 1;
-                continue;
+        loop {
+            let own = self.families.get(self.family).filter(|_| !self.is_joined);
+            let other = self.merged.get(self.other);
+            let order = match (own, other) {
+                (None, None) => return false,
+                (Some(own), Some(other)) => {
+                    let head = own.head();
+                    base(&head.name, head.metric_type.kind()).cmp(other.base())
+                }
+                (Some(_), None) => std::cmp::Ordering::Less,
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+            };
+            if let Some(own) = own.filter(|_| order.is_le()) {
+                let head = own.head();
+                if self.at.is_some() || self.shows((&head.name, head.metric_type.kind())) {
+                    let at = self.at.get_or_insert_with(|| own.begin());
+                    left -= own.step(at, left, &mut self.scratch, visitor);
+                    if !at.is_at_end() {
+                        return true;
+                    }
+                    self.other_at.announced = order.is_eq() && at.is_announced();
+                    self.at = None;
+                }
+                self.is_joined = order.is_eq();
+                self.family += usize::from(!self.is_joined);
+            } else if let Some(other) = other {
+                if self.shows(other.name()) {
+                    let (shown, is_done) = other.step(&mut self.other_at, left, visitor);
+                    left -= shown;
+                    if !is_done {
+                        return true;
+                    }
+                }
+                self.other += 1;
+                self.other_at = At::default();
+                self.family += usize::from(std::mem::take(&mut self.is_joined));
             }
-            let at = self.at.get_or_insert_with(|| family.begin());
-            left -= family.step(at, left, &mut self.scratch, visitor);
-            if !at.is_at_end() {
-                return true;
-            }
-            self.family += 1;
-            self.at = None;
         }
-        false
     }
 }
 
 /// Runs the update callbacks.
-fn refresh(tree: &Tree) {
-    thread_local! {
-        static REFRESHING: Cell<bool> = const { Cell::new(false) };
-    }
-    // A callback that gathers itself sees what there is.
-    if REFRESHING.replace(true) {
-        return;
-    }
-    tree.callbacks(|callback| {
-        if catch_unwind(AssertUnwindSafe(&*callback.run)).is_err() {
+pub(super) fn refresh(tree: &Tree, asked: &[Arc<Asked>]) {
+    for asked in asked {
+        let What::Refresh(run) = &asked.what else { continue };
+        if let Some(Err(panic)) = asked.run(run) {
             if tree.callback_panics.get() == 0 {
-                tracing::error!("an update callback panicked; its values are not refreshed");
+                tracing::error!(panic, "an update callback panicked; its values are not refreshed");
             }
             tree.callback_panics.inc();
         }
-    });
-    REFRESHING.set(false);
+    }
+}
+
+/// Asks those who answer at once.
+pub(super) fn ask_now(asked: &[Arc<Asked>]) -> Vec<Told> {
+    let answer = |asked: &Arc<Asked>| Some((Arc::clone(asked), Arc::new(asked.ask_now()?)));
+    asked.iter().filter_map(answer).collect()
 }
 
 /// Shows what went wrong in the registry itself, once something did: counters that are kept where
@@ -129,8 +165,7 @@ fn expose_health(tree: &Tree) {
             expose(tree, name, help, count);
         }
     }
-    let help = "Values that could not be collected.";
-    expose(tree, "dynamo_metrics_collect_errors_total", help, &tree.callback_panics);
+    expose(tree, "dynamo_metrics_collect_errors_total", COLLECT_ERRORS, &tree.callback_panics);
 }
 
 fn expose(tree: &Tree, name: &str, help: &str, count: &Counter) {

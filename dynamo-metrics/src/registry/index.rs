@@ -103,7 +103,8 @@ pub(crate) fn base(name: &str, kind: MetricKind) -> &str {
     kind.own_suffix().and_then(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
 }
 
-fn find(families: &Families, name: &str) -> Result<usize, usize> {
+/// Where the family of this name in OpenMetrics is, or would be.
+pub(super) fn find(families: &Families, name: &str) -> Result<usize, usize> {
     families.binary_search_by(|family| {
         let head = family.head();
         base(&head.name, head.metric_type.kind()).cmp(name)

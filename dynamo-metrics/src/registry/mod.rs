@@ -21,24 +21,28 @@ mod gather;
 mod group;
 mod index;
 mod list;
+mod merge;
 #[cfg(all(test, dynamo_metrics_loom))]
 mod model;
 mod node;
 mod scope;
 mod shown;
+mod source;
 #[cfg(all(test, not(dynamo_metrics_loom)))]
 mod tests;
 
 use std::ops::Deref;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 pub use builder::MetricBuilder;
 pub use error::RegisterError;
 pub use families::{DynamicFamily, Family};
 pub(crate) use gather::Walk;
+pub(crate) use merge::Told;
 pub(crate) use scope::Place;
 pub use scope::Scope;
+pub(crate) use source::{Answer, Ask, Asked, Later, SameLabel, SourceHandle, Trouble};
 
 use crate::metric::visit::Visitor;
 use node::Tree;
@@ -92,15 +96,35 @@ impl Registry {
 
     /// Shows every family to `visitor` in the order of names, each once, with its series.
     ///
-    /// Update callbacks run first. Series are shown as they are at the time of their visit; nobody
-    /// who records or registers waits for the walk, nor the walk for them.
+    /// Update callbacks and collectors run first, here, however long they take; whose answer has to
+    /// be waited for (asynchronous collectors, backends), only the exporter asks. Series are shown as
+    /// they are at the time of their visit; nobody who records or registers waits for the walk, nor
+    /// the walk for them.
     pub fn gather(&self, visitor: &mut impl Visitor) {
         let mut walk = self.walk();
         while walk.step(visitor, usize::MAX) {}
     }
 
+    /// A walk after asking those who answer at once.
     pub(crate) fn walk(&self) -> Walk {
-        Walk::new(&self.0)
+        let asked = self.asked();
+        self.refresh(&asked);
+        self.walk_with(gather::ask_now(&asked))
+    }
+
+    /// A walk over what there is, and what others told.
+    pub(crate) fn walk_with(&self, told: Vec<Told>) -> Walk {
+        Walk::new(&self.0, told)
+    }
+
+    /// All that is asked before a gather.
+    pub(crate) fn asked(&self) -> Vec<Arc<Asked>> {
+        self.0.tree.asked()
+    }
+
+    /// Runs those of `asked` that refresh values of ours.
+    pub(crate) fn refresh(&self, asked: &[Arc<Asked>]) {
+        gather::refresh(&self.0.tree, asked);
     }
 }
 

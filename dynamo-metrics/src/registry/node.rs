@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use foldhash::fast::RandomState;
@@ -11,6 +11,7 @@ use papaya::{Equivalent, HashMap};
 use super::error::RegisterError;
 use super::index::Index;
 use super::list::List;
+use super::source::Asked;
 use crate::label::{Labels, Template};
 use crate::metric::{self, Counter};
 
@@ -22,19 +23,12 @@ pub(super) struct Tree {
     pub(super) worker_id: Option<Box<str>>,
     pub(super) series_cap: u64,
     pub(super) callback_panics: Counter,
-    /// Callbacks of all places, in the order in which they came.
-    callbacks: List<Callback>,
-    /// Held by those who change the callbacks.
+    /// What is asked before a gather, of all places, in the order in which it came.
+    asked: List<Asked>,
+    /// Held by those who change it.
     changing: Mutex<()>,
     nodes: HashMap<Key, Arc<Node>, RandomState>,
     next_node: AtomicU64,
-}
-
-/// Something to run before a gather, for as long as its node is there.
-pub(super) struct Callback {
-    pub(super) run: Box<dyn Fn() + Send + Sync>,
-    /// Where in the list it is.
-    place: AtomicUsize,
 }
 
 /// A place in the tree.
@@ -54,7 +48,7 @@ pub(super) struct Node {
 struct Contents {
     children: Vec<Arc<Node>>,
     registered: Vec<Arc<dyn Registered>>,
-    callbacks: Vec<Arc<Callback>>,
+    asked: Vec<Arc<Asked>>,
     removed: bool,
 }
 
@@ -88,7 +82,7 @@ struct Wanted<'a> {
 impl Tree {
     pub(super) fn new(number: u64, worker_id: Option<u64>, series_cap: u64) -> Self {
         let worker_id = worker_id.map(|id| format!("{id:x}").into_boxed_str());
-        let mut labels = vec![("source", "update_callback")];
+        let mut labels = vec![("source", "update_callback"), ("reason", "panic")];
         labels.extend(worker_id.as_deref().map(|id| ("worker_id", id)));
         let callback_panics = Labels::new(&Arc::new(Template::new(&labels, &[])), &[]);
         Self {
@@ -97,7 +91,7 @@ impl Tree {
             callback_panics: metric::counter(callback_panics),
             worker_id,
             series_cap,
-            callbacks: List::new(),
+            asked: List::new(),
             changing: Mutex::new(()),
             nodes: HashMap::with_hasher(RandomState::default()),
             next_node: AtomicU64::new(1),
@@ -140,7 +134,7 @@ impl Tree {
 
     fn clear(&self, node: &Arc<Node>) {
         let root = node.number == 0;
-        let Contents { children, registered, callbacks, .. } = {
+        let Contents { children, registered, asked, .. } = {
             let mut contents = node.lock();
             std::mem::replace(&mut *contents, Contents { removed: !root, ..Contents::default() })
         };
@@ -154,14 +148,19 @@ impl Tree {
         for registered in &registered {
             registered.remove(&self.index);
         }
-        if !callbacks.is_empty() {
-            let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-            for callback in &callbacks {
-                self.callbacks.clear(callback.place.load(Ordering::Relaxed));
-            }
-            self.callbacks
-                .shorten(|callback, place| callback.place.store(place, Ordering::Relaxed));
+        self.forget(&asked);
+    }
+
+    /// Takes out of the list.
+    fn forget(&self, asked: &[Arc<Asked>]) {
+        if asked.is_empty() {
+            return;
         }
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        for asked in asked {
+            self.asked.clear(asked.place.load(Ordering::Relaxed));
+        }
+        self.asked.shorten(|asked, place| asked.place.store(place, Ordering::Relaxed));
     }
 
     /// Removes `registered` when `node` is.
@@ -183,28 +182,33 @@ impl Tree {
         Ok(())
     }
 
-    /// Runs `run` before each gather, until `node` is removed.
-    pub(super) fn add_callback(&self, node: &Node, run: Box<dyn Fn() + Send + Sync>) {
+    /// Asks `asked` before each gather, until `node` is removed; whether it is not yet.
+    pub(super) fn add_asked(&self, node: &Node, asked: &Arc<Asked>) -> bool {
         let mut contents = node.lock();
         if contents.removed {
-            return;
+            return false;
         }
-        let callback = Arc::new(Callback { run, place: AtomicUsize::new(0) });
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = self.callbacks.push(Arc::clone(&callback));
-        callback.place.store(place, Ordering::Relaxed);
-        contents.callbacks.push(callback);
+        let place = self.asked.push(Arc::clone(asked));
+        asked.place.store(place, Ordering::Relaxed);
+        contents.asked.push(Arc::clone(asked));
+        true
     }
 
-    /// Calls `each` with every callback.
-    pub(super) fn callbacks(&self, mut each: impl FnMut(&Callback)) {
-        let view = self.callbacks.view();
-        for place in 0..view.len() {
-            // Out of the list before it runs, so that it may remove itself.
-            if let Some(callback) = view.with(place, Arc::clone) {
-                each(&callback);
-            }
+    /// Asks it no longer, if it is at `node`.
+    pub(super) fn remove_asked(&self, node: &Node, asked: &Arc<Asked>) {
+        let mut contents = node.lock();
+        let before = contents.asked.len();
+        contents.asked.retain(|there| !Arc::ptr_eq(there, asked));
+        if contents.asked.len() < before {
+            self.forget(std::slice::from_ref(asked));
         }
+    }
+
+    /// All that is asked.
+    pub(super) fn asked(&self) -> Vec<Arc<Asked>> {
+        let view = self.asked.view();
+        (0..view.len()).filter_map(|place| view.with(place, Arc::clone)).collect()
     }
 }
 
@@ -246,12 +250,6 @@ impl Node {
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl std::fmt::Debug for Callback {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Callback").field("place", &self.place).finish_non_exhaustive()
     }
 }
 

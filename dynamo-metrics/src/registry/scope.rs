@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::builder::MetricBuilder;
 use super::node::{Level, Node, Tree};
+use super::source::Asked;
 use crate::label::LabelValue;
 use crate::metric::{
     Counter, FloatCounter, FloatGauge, Gauge, Histogram, Info, StateSet, UpDownCounter,
@@ -147,11 +148,13 @@ impl Scope {
 
     /// Runs `callback` before each gather, to refresh values that are cheap to read.
     ///
-    /// It runs where the scrape runs, so it must not block. A panic is caught, counted in
-    /// `dynamo_metrics_collect_errors_total{source="update_callback"}`, and costs nothing else.
-    /// It stays for as long as the scope does.
+    /// [`Registry::gather`](super::Registry::gather) runs it where it is called; the exporter in a
+    /// thread that may block, and goes on without it if it takes longer than the scrape may. It does
+    /// not run twice at once. A panic is caught, counted in
+    /// `dynamo_metrics_collect_errors_total{source="update_callback"}`, and costs nothing else. It
+    /// stays for as long as the scope does.
     pub fn add_update_callback(&self, callback: impl Fn() + Send + Sync + 'static) {
-        self.tree.add_callback(&self.node, Box::new(callback));
+        self.tree.add_asked(&self.node, &Asked::refresh(Box::new(callback)));
     }
 
     /// Removes the scope: all series that were registered in it or below it, whatever the prefix,

@@ -102,7 +102,9 @@ fn update_callbacks_run_before_a_gather_and_may_panic() {
     assert!(encode::text(&registry).contains("\nfresh 1\n"));
     let text = encode::text(&registry);
     assert!(text.contains("\nfresh 2\n"));
-    assert!(text.contains("dynamo_metrics_collect_errors_total{source=\"update_callback\"} 2\n"));
+    assert!(text.contains(
+        "dynamo_metrics_collect_errors_total{reason=\"panic\",source=\"update_callback\"} 2\n"
+    ));
 }
 
 #[test]

@@ -1,0 +1,249 @@
+//! What has to be asked before a gather: callbacks that refresh values of ours, and sources, which
+//! tell values that somebody else keeps.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::families::DynamicFamily;
+use super::node::{Node, Tree};
+use super::scope::Scope;
+use crate::metric::Counter;
+use crate::metric::foreign::{Family, Series};
+
+/// A callback or a source, for as long as its node is there.
+pub(crate) struct Asked {
+    pub(super) what: What,
+    /// Somebody is asking just now.
+    busy: AtomicBool,
+    /// Where in the tree's list it is.
+    pub(super) place: AtomicUsize,
+}
+
+pub(super) enum What {
+    /// Refreshes values of ours.
+    Refresh(Box<dyn Fn() + Send + Sync>),
+    Source(Source),
+}
+
+/// Tells values that somebody else keeps.
+pub(crate) struct Source {
+    /// What sort of source it is: the label of its errors.
+    kind: &'static str,
+    /// Labels of its scope, sorted.
+    pub(super) labels: Vec<(String, String)>,
+    same_label: SameLabel,
+    ask: Ask,
+    /// `None` if somebody else has the name.
+    errors: Option<DynamicFamily<Counter, 2>>,
+    /// Reasons that were logged.
+    logged: Mutex<HashSet<Cow<'static, str>>>,
+}
+
+/// How a source is asked.
+pub(crate) enum Ask {
+    /// At once; it may block for as long as it likes.
+    Now(Box<dyn Fn() -> Answer + Send + Sync>),
+    /// By a future that runs in tokio.
+    Later(Box<dyn Fn() -> Later + Send + Sync>),
+}
+
+/// An answer that has to be waited for.
+pub(crate) type Later = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// What becomes of a label that both the source and its scope have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SameLabel {
+    /// The source's counts.
+    Theirs,
+    /// The scope's counts, and the source's is called `exported_..`, as Prometheus does it.
+    Renamed,
+}
+
+/// What a source said.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(crate) struct Answer {
+    /// Families with valid names, and series of which no two are the same.
+    pub(crate) families: Vec<Family>,
+    pub(crate) troubles: Vec<Trouble>,
+}
+
+/// Something wrong with what a source said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    /// What sort of trouble it is: a label of its count.
+    pub(crate) reason: Cow<'static, str>,
+    pub(crate) count: u64,
+    /// The first of it, for people.
+    pub(crate) text: String,
+}
+
+/// A source in the tree, which goes when its scope does or when it is [removed](Self::remove).
+#[derive(Debug, Clone)]
+pub(crate) struct SourceHandle {
+    tree: Weak<Tree>,
+    node: Weak<Node>,
+    asked: Weak<Asked>,
+}
+
+impl Asked {
+    fn new(what: What) -> Arc<Self> {
+        let (busy, place) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Arc::new(Self { what, busy, place })
+    }
+
+    pub(super) fn refresh(run: Box<dyn Fn() + Send + Sync>) -> Arc<Self> {
+        Self::new(What::Refresh(run))
+    }
+
+    /// Runs `run` unless somebody is at it already, further down this thread's stack or elsewhere;
+    /// `None` then, or with the panic's message if it panics.
+    pub(super) fn run<T>(&self, run: impl FnOnce() -> T) -> Option<Result<T, String>> {
+        if self.busy.swap(true, Ordering::Acquire) {
+            return None;
+        }
+        let result = catch_unwind(AssertUnwindSafe(run));
+        self.busy.store(false, Ordering::Release);
+        Some(result.map_err(|panic| message(&*panic)))
+    }
+
+    pub(crate) fn source(&self) -> Option<&Source> {
+        match &self.what {
+            What::Source(source) => Some(source),
+            What::Refresh(_) => None,
+        }
+    }
+
+    /// Asks a source that answers at once; `None` if it is none, or somebody is at it already.
+    pub(crate) fn ask_now(&self) -> Option<Answer> {
+        let source = self.source()?;
+        let Ask::Now(ask) = &source.ask else { return None };
+        let answer = self.run(ask)?;
+        Some(source.hear(answer.unwrap_or_else(|panic| Answer::trouble("panic", panic))))
+    }
+
+    /// Asks a source whose answer has to be waited for; `None` if it is none.
+    #[cfg(feature = "exporter")]
+    pub(crate) fn ask_later(&self) -> Option<Later> {
+        match &self.source()?.ask {
+            Ask::Later(ask) => Some(catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|panic| {
+                let answer = Answer::trouble("panic", message(&*panic));
+                Box::pin(std::future::ready(answer))
+            })),
+            Ask::Now(_) => None,
+        }
+    }
+}
+
+impl Source {
+    /// Takes an answer: what is wrong with it is counted, and told once for each reason.
+    pub(crate) fn hear(&self, mut answer: Answer) -> Answer {
+        for trouble in answer.troubles.drain(..) {
+            self.count(trouble);
+        }
+        if self.same_label == SameLabel::Renamed {
+            let series = answer.families.iter_mut().flat_map(|family| &mut family.series);
+            series.for_each(|series| self.rename(series));
+        }
+        answer
+    }
+
+    pub(crate) fn count(&self, trouble: Trouble) {
+        let Trouble { reason, count, text } = trouble;
+        if let Some(errors) = &self.errors {
+            errors.with_ref([self.kind, &reason], |errors| errors.inc_by(count));
+        }
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if !logged.contains(&reason) {
+            let labels = &self.labels;
+            tracing::warn!(source = self.kind, ?labels, %reason, text, "values were left out");
+            logged.insert(reason);
+        }
+    }
+
+    /// Renames labels that the scope has too.
+    fn rename(&self, series: &mut Series) {
+        let ours = |name: &str| self.labels.iter().any(|(own, _)| own == name);
+        if !series.labels.iter().any(|(name, _)| ours(name)) {
+            return;
+        }
+        for at in 0..series.labels.len() {
+            let mut name = series.labels[at].0.clone();
+            while ours(&name)
+                || series.labels.iter().enumerate().any(|(i, (other, _))| i != at && *other == name)
+            {
+                name.insert_str(0, "exported_");
+            }
+            series.labels[at].0 = name;
+        }
+        series.labels.sort_unstable();
+    }
+}
+
+impl Answer {
+    /// Nothing but this.
+    pub(crate) fn trouble(reason: &'static str, text: impl Into<String>) -> Self {
+        let trouble = Trouble { reason: reason.into(), count: 1, text: text.into() };
+        Self { families: Vec::new(), troubles: vec![trouble] }
+    }
+}
+
+impl Scope {
+    /// Asks `ask` before each gather, until the scope is removed; `None` if it is already.
+    pub(crate) fn add_source(
+        &self,
+        kind: &'static str,
+        same_label: SameLabel,
+        ask: Ask,
+    ) -> Option<SourceHandle> {
+        let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let mut labels: Vec<_> = self.labels().map(own).collect();
+        labels.sort_unstable();
+        let errors = self
+            .with_prefix("dynamo_metrics")
+            .counter("collect_errors_total", COLLECT_ERRORS)
+            .dynamic_family(["source", "reason"])
+            .ok();
+        let logged = Mutex::default();
+        let source = Source { kind, labels, same_label, ask, errors, logged };
+        let asked = Asked::new(What::Source(source));
+        self.tree.add_asked(&self.node, &asked).then(|| SourceHandle {
+            tree: Arc::downgrade(&self.tree),
+            node: Arc::downgrade(&self.node),
+            asked: Arc::downgrade(&asked),
+        })
+    }
+}
+
+/// What the counter of errors says.
+pub(super) const COLLECT_ERRORS: &str = "Values that could not be collected.";
+
+impl SourceHandle {
+    /// Asks it no longer.
+    pub(crate) fn remove(&self) {
+        let (tree, node) = (self.tree.upgrade(), self.node.upgrade());
+        if let (Some(tree), Some(node), Some(asked)) = (tree, node, self.asked.upgrade()) {
+            tree.remove_asked(&node, &asked);
+        }
+    }
+}
+
+/// What a panic said.
+pub(crate) fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without a message").to_owned()
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked")
+            .field("source", &self.source().map(|source| source.kind))
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
