@@ -27,8 +27,9 @@ fn registry(series: u64) -> Registry {
 }
 
 fn scrape(exporter: &mut Exporter) -> ExporterBody {
-    let request =
-        http::Request::get("/metrics?name[]=calls_total&name[]=wait_seconds").body(()).unwrap();
+    let request = http::Request::get("/metrics?name[]=calls_total&name[]=wait_seconds")
+        .body(String::new())
+        .unwrap();
     exporter.call(request).now_or_never().unwrap().unwrap().into_body()
 }
 

@@ -91,7 +91,7 @@ pub(crate) fn text(registry: &Registry) -> anyhow::Result<String> {
 
 /// Takes a page frame by frame, as a connection takes it.
 fn scrape(exporter: &Exporter, sink: &mut impl FnMut(&[u8])) -> anyhow::Result<()> {
-    let request = http::Request::get("/metrics").body(())?;
+    let request = http::Request::get("/metrics").body(String::new())?;
     let response = exporter.clone().call(request).now_or_never().context("waits")??;
     let mut body = response.into_body();
     while let Some(frame) = body.frame().now_or_never().context("waits")? {

@@ -11,10 +11,12 @@ pub(crate) enum Encoder {
 }
 
 impl Encoder {
-    pub(crate) fn new(format: Format) -> Self {
+    /// Starts an empty page, with times of creation or without them where that is a choice.
+    pub(crate) fn new(format: Format, created: bool) -> Self {
+        let text = |format| Self::Text(TextEncoder::new(format).created(created));
         match format {
-            Format::Text => Self::Text(TextEncoder::new(TextFormat::Text)),
-            Format::OpenMetrics => Self::Text(TextEncoder::new(TextFormat::OpenMetrics)),
+            Format::Text => text(TextFormat::Text),
+            Format::OpenMetrics => text(TextFormat::OpenMetrics),
             Format::Protobuf => Self::Protobuf(ProtobufEncoder::new()),
         }
     }

@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::compress::{Compressor, Encoding};
 use super::scrapes::Scrape;
-use crate::encode::{Encoder, Format};
+use crate::encode::Encoder;
 use crate::registry::Walk;
 
 /// A frame is sent once it is this long, in bytes.
@@ -55,8 +55,12 @@ impl ExporterBody {
         Self(Content::Whole(text.into()))
     }
 
-    pub(super) fn page(walk: Walk, format: Format, encoding: Encoding, scrape: Scrape) -> Self {
-        let mut encoder = Encoder::new(format);
+    pub(super) fn page(
+        walk: Walk,
+        mut encoder: Encoder,
+        encoding: Encoding,
+        scrape: Scrape,
+    ) -> Self {
         // Nothing is there yet but the room for it.
         drop(encoder.take(ROOM));
         let compressor = encoding.compressor();

@@ -1,5 +1,6 @@
 //! The exporter: one service that shows a registry to Prometheus, mounted or on its own.
 
+mod ask;
 mod body;
 mod compress;
 mod guard;
@@ -11,13 +12,16 @@ mod system;
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::{Ready, ready};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY};
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
 use tower_service::Service;
 
 pub use body::ExporterBody;
@@ -29,16 +33,22 @@ pub use guard::{CredentialsError, Guard, Refusal};
 pub use server::Server;
 pub use system::SystemError;
 
+use ask::Questions;
 use compress::Encoding;
 use scrapes::Scrapes;
 
 use crate::clock::{self, Instant};
+use crate::encode::Encoder;
 use crate::registry::Registry;
 
 /// Where an exporter listens unless it is told otherwise: this machine only, at the port that
 /// OpenTelemetry gives to Prometheus exporters.
 pub const DEFAULT_ADDRESS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+
+/// Longest time that a scrape waits for others, unless the exporter is told otherwise: as long as a
+/// Prometheus waits that is not told otherwise either.
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Shows a registry over HTTP.
 ///
@@ -62,7 +72,7 @@ pub const DEFAULT_ADDRESS: SocketAddr =
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let registry = Registry::new();
 /// let mut exporter = Exporter::new(&registry);
-/// let request = http::Request::get("/metrics").body(()).unwrap();
+/// let request = http::Request::get("/metrics").body(String::new()).unwrap();
 /// let response = exporter.call(request).await.unwrap();
 /// assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
 /// # });
@@ -72,9 +82,15 @@ pub struct Exporter {
     registry: Registry,
     start: Instant,
     scrapes: Arc<Scrapes>,
+    questions: Arc<Questions>,
+    scrape_timeout: Duration,
+    created: bool,
     answers: Option<Answers>,
     guard: Guard,
 }
+
+/// An exporter's answer, before it is there.
+pub struct ExporterFuture(Pin<Box<dyn Future<Output = Response<ExporterBody>> + Send>>);
 
 /// Answers at other paths, and instead of ours.
 #[derive(Clone)]
@@ -92,6 +108,9 @@ impl Exporter {
             registry: registry.clone(),
             start: clock::now(),
             scrapes,
+            questions: registry.in_common(),
+            scrape_timeout: SCRAPE_TIMEOUT,
+            created: false,
             answers: None,
             guard: Guard::open(),
         }
@@ -113,14 +132,32 @@ impl Exporter {
         self
     }
 
+    /// Waits so long for callbacks, collectors and backends, and for as long as the scraper does
+    /// (`X-Prometheus-Scrape-Timeout-Seconds`) if that is less; half a second of it is left for
+    /// sending the page (default: 10 s). Who is late is left out, and counted as an error.
+    #[must_use]
+    pub fn scrape_timeout(mut self, timeout: Duration) -> Self {
+        self.scrape_timeout = timeout;
+        self
+    }
+
+    /// Shows in OpenMetrics when series were made, as `_created` (default: not, since scrapers that
+    /// do not know it store a series more for each). Protobuf has it always.
+    #[must_use]
+    pub fn show_created(mut self) -> Self {
+        self.created = true;
+        self
+    }
+
     /// Answers to a client who may come in.
-    async fn admit<B>(&self, request: &Request<B>) -> Response<ExporterBody> {
-        let mut response = match self.guard.admit(request.headers()).await {
-            Ok(()) => self.respond(request),
+    async fn admit<B: Body>(&self, request: Request<B>) -> Response<ExporterBody> {
+        let (head, body) = request.into_parts();
+        let mut response = match self.guard.admit(&head.headers).await {
+            Ok(()) => self.respond(&head, body).await,
             Err(refusal) => {
                 let refusal = refusal.response().map(ExporterBody::whole);
-                let head = request.method() == Method::HEAD;
-                if head { refusal.map(ExporterBody::left_out) } else { refusal }
+                let is_head = head.method == Method::HEAD;
+                if is_head { refusal.map(ExporterBody::left_out) } else { refusal }
             }
         };
         self.guard.decorate(response.headers_mut());
@@ -149,37 +186,41 @@ impl Exporter {
         self
     }
 
-    fn respond<B>(&self, request: &Request<B>) -> Response<ExporterBody> {
-        let allowed = matches!(*request.method(), Method::GET | Method::HEAD);
-        let path = request.uri().path();
+    async fn respond<B: Body>(&self, head: &Parts, body: B) -> Response<ExporterBody> {
+        drop(body);
+        let allowed = matches!(head.method, Method::GET | Method::HEAD);
+        let path = head.uri.path();
         let other = self.answers.as_ref().filter(|_| path != "/metrics");
         let other = other.and_then(|answers| (answers.0)(path));
         let mut response = match path {
             _ if allowed && other.is_some() => other.unwrap_or_default().map(ExporterBody::whole),
             "/" | "" if allowed => html(landing::PAGE),
-            "/metrics" if allowed => self.metrics(request),
+            "/metrics" if allowed => self.metrics(head).await,
             "/health" if allowed => self.health(),
             "/live" if allowed => json(r#"{"status":"live"}"#.to_owned()),
             "" | "/" | "/metrics" | "/health" | "/live" => not_allowed(),
             _ if other.is_some() => not_allowed(),
             _ => plain(StatusCode::NOT_FOUND, "not found: try /metrics, /health or /live\n"),
         };
-        if request.method() == Method::HEAD {
+        if head.method == Method::HEAD {
             response = response.map(ExporterBody::left_out);
         }
         response
     }
 
-    fn metrics<B>(&self, request: &Request<B>) -> Response<ExporterBody> {
-        let format = negotiate::format(request.headers());
-        let encoding = Encoding::wanted(request.headers());
+    async fn metrics(&self, head: &Parts) -> Response<ExporterBody> {
+        let format = negotiate::format(&head.headers);
+        let encoding = Encoding::wanted(&head.headers);
         let Some(scrape) = self.scrapes.start(format) else {
             let mut refusal = plain(StatusCode::SERVICE_UNAVAILABLE, "too many scrapes at once\n");
             refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
             return refusal;
         };
-        let walk = self.registry.walk().only(names(request.uri().query().unwrap_or_default()));
-        let mut page = Response::new(ExporterBody::page(walk, format, encoding, scrape));
+        let patience = ask::patience(&head.headers, self.scrape_timeout);
+        let walk = self.questions.walk(&self.registry, patience).await;
+        let walk = walk.only(names(head.uri.query().unwrap_or_default()));
+        let encoder = Encoder::new(format, self.created);
+        let mut page = Response::new(ExporterBody::page(walk, encoder, encoding, scrape));
         let content_type = HeaderValue::from_static(format.content_type());
         let headers = page.headers_mut();
         headers.insert(CONTENT_TYPE, content_type);
@@ -200,17 +241,39 @@ impl Exporter {
     }
 }
 
-impl<B> Service<Request<B>> for Exporter {
+impl<B> Service<Request<B>> for Exporter
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+{
     type Response = Response<ExporterBody>;
     type Error = Infallible;
-    type Future = Ready<Result<Response<ExporterBody>, Infallible>>;
+    type Future = ExporterFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        ready(Ok(self.respond(&request)))
+    fn call(&mut self, request: Request<B>) -> ExporterFuture {
+        let exporter = self.clone();
+        ExporterFuture(Box::pin(async move {
+            let (head, body) = request.into_parts();
+            exporter.respond(&head, body).await
+        }))
+    }
+}
+
+impl Future for ExporterFuture {
+    type Output = Result<Response<ExporterBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx).map(Ok)
+    }
+}
+
+impl fmt::Debug for ExporterFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExporterFuture")
     }
 }
 
@@ -262,10 +325,16 @@ mod tests {
 
     use super::*;
 
+    fn respond(exporter: &Exporter, request: Request<()>) -> Response<ExporterBody> {
+        let (head, ()) = request.into_parts();
+        let response = exporter.respond(&head, String::new());
+        futures_util::FutureExt::now_or_never(response).unwrap()
+    }
+
     fn get(registry: &Registry, method: Method, path: &str, accept: &str) -> Response<String> {
         let request =
             Request::builder().method(method).uri(path).header("accept", accept).body(()).unwrap();
-        let (head, body) = Exporter::new(registry).respond(&request).into_parts();
+        let (head, body) = respond(&Exporter::new(registry), request).into_parts();
         let body = futures_util::FutureExt::now_or_never(body.collect()).unwrap().unwrap();
         let text = String::from_utf8(body.to_bytes().to_vec()).unwrap();
         Response::from_parts(head, text)
@@ -302,7 +371,7 @@ mod tests {
         let exporter = Exporter::new(&Registry::new()).answers(answers);
         let status = |method, path: &str| {
             let request = Request::builder().method(method).uri(path).body(()).unwrap();
-            exporter.respond(&request).status().as_u16()
+            respond(&exporter, request).status().as_u16()
         };
         assert_eq!(status(Method::GET, "/health"), 503);
         assert_eq!(status(Method::HEAD, "/ready"), 503);
@@ -336,12 +405,12 @@ mod tests {
         let registry = Registry::new();
         let exporter = Exporter::new(&registry).most_scrapes(2);
         let request = || Request::get("/metrics").body(()).unwrap();
-        let held: Vec<_> = (0..2).map(|_| exporter.respond(&request())).collect();
-        let refusal = exporter.respond(&request());
+        let held: Vec<_> = (0..2).map(|_| respond(&exporter, request())).collect();
+        let refusal = respond(&exporter, request());
         assert_eq!(refusal.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(refusal.headers()[RETRY_AFTER], "1");
         drop(held);
-        assert_eq!(exporter.respond(&request()).status(), StatusCode::OK);
+        assert_eq!(respond(&exporter, request()).status(), StatusCode::OK);
         let text = crate::encode::text(&registry);
         for line in [
             "scrapes_total{format=\"text\",status=\"aborted\"} 3",
@@ -361,7 +430,7 @@ mod tests {
         let registry = Registry::new();
         registry.gauge("x", "").register().unwrap().set(7);
         let request = Request::get("/metrics?name[]=x").header("accept-encoding", "gzip");
-        let response = Exporter::new(&registry).respond(&request.body(()).unwrap());
+        let response = respond(&Exporter::new(&registry), request.body(()).unwrap());
         assert_eq!(response.headers()[CONTENT_ENCODING], "gzip");
         assert_eq!(response.headers()[VARY], "accept, accept-encoding");
         let body = response.into_body().collect();
@@ -380,7 +449,7 @@ mod tests {
             family.with([&format!("{i:0100}")]).inc();
         }
         let request = Request::get("/metrics?name[]=x_total").body(()).unwrap();
-        let mut body = Exporter::new(&registry).respond(&request).into_body();
+        let mut body = respond(&Exporter::new(&registry), request).into_body();
         let mut sizes = Vec::new();
         while let Some(frame) = futures_util::FutureExt::now_or_never(body.frame()).unwrap() {
             sizes.push(frame.unwrap().into_data().unwrap().len());

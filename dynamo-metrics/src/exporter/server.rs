@@ -277,7 +277,7 @@ impl Reception {
         let exporter = self.exporter;
         let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
             let exporter = exporter.clone();
-            async move { Ok::<_, Infallible>(exporter.admit(&request).await) }
+            async move { Ok::<_, Infallible>(exporter.admit(request).await) }
         });
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_TIMEOUT));

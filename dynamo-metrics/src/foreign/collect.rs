@@ -10,7 +10,7 @@ use super::limits::DEFAULT;
 use super::{Fault, Format, Parsed, Value, parse};
 use crate::label::LabelValue as _;
 use crate::metric::MetricKind;
-use crate::registry::{Answer, Ask, SameLabel, Scope, Trouble};
+use crate::registry::{Answer, Ask, Later, SameLabel, Scope, Trouble};
 
 /// What went wrong in a collector, for people.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -218,7 +218,7 @@ impl Scope {
         F: Future<Output = Result<Collected, E>> + Send + 'static,
         E: Into<Failure>,
     {
-        let ask = move || -> crate::registry::Later {
+        let ask = move |_| -> Later {
             let collecting = collect();
             Box::pin(async move {
                 match collecting.await {

@@ -165,7 +165,9 @@ fn expose_health(tree: &Tree) {
             expose(tree, name, help, count);
         }
     }
-    expose(tree, "dynamo_metrics_collect_errors_total", COLLECT_ERRORS, &tree.callback_panics);
+    for errors in [&tree.callback_panics, &tree.late_callbacks] {
+        expose(tree, "dynamo_metrics_collect_errors_total", COLLECT_ERRORS, errors);
+    }
 }
 
 fn expose(tree: &Tree, name: &str, help: &str, count: &Counter) {

@@ -42,6 +42,8 @@ pub(crate) use gather::Walk;
 pub(crate) use merge::Told;
 pub(crate) use scope::Place;
 pub use scope::Scope;
+#[cfg(feature = "exporter")]
+pub(crate) use source::message as panic_message;
 pub(crate) use source::{Answer, Ask, Asked, Later, SameLabel, SourceHandle, Trouble};
 
 use crate::metric::visit::Visitor;
@@ -120,6 +122,19 @@ impl Registry {
     /// All that is asked before a gather.
     pub(crate) fn asked(&self) -> Vec<Arc<Asked>> {
         self.0.tree.asked()
+    }
+
+    /// Counts update callbacks that did not end in time.
+    #[cfg(feature = "exporter")]
+    pub(crate) fn count_late_callback(&self) {
+        self.0.tree.late_callbacks.inc();
+    }
+
+    /// What exporters of this registry have in common.
+    #[cfg(feature = "exporter")]
+    pub(crate) fn in_common<T: std::any::Any + Default + Send + Sync>(&self) -> Arc<T> {
+        let common = self.0.tree.in_common.get_or_init(|| Arc::new(T::default()));
+        Arc::clone(common).downcast().unwrap_or_default()
     }
 
     /// Runs those of `asked` that refresh values of ours.

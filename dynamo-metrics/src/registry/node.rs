@@ -23,6 +23,10 @@ pub(super) struct Tree {
     pub(super) worker_id: Option<Box<str>>,
     pub(super) series_cap: u64,
     pub(super) callback_panics: Counter,
+    pub(super) late_callbacks: Counter,
+    /// What floors above keep for the whole registry.
+    #[cfg(feature = "exporter")]
+    pub(super) in_common: OnceLock<Arc<dyn Any + Send + Sync>>,
     /// What is asked before a gather, of all places, in the order in which it came.
     asked: List<Asked>,
     /// Held by those who change it.
@@ -82,13 +86,19 @@ struct Wanted<'a> {
 impl Tree {
     pub(super) fn new(number: u64, worker_id: Option<u64>, series_cap: u64) -> Self {
         let worker_id = worker_id.map(|id| format!("{id:x}").into_boxed_str());
-        let mut labels = vec![("source", "update_callback"), ("reason", "panic")];
-        labels.extend(worker_id.as_deref().map(|id| ("worker_id", id)));
-        let callback_panics = Labels::new(&Arc::new(Template::new(&labels, &[])), &[]);
+        let errors = |reason| {
+            let mut labels = vec![("source", "update_callback"), ("reason", reason)];
+            labels.extend(worker_id.as_deref().map(|id| ("worker_id", id)));
+            metric::counter(Labels::new(&Arc::new(Template::new(&labels, &[])), &[]))
+        };
+        let (callback_panics, late_callbacks) = (errors("panic"), errors("timeout"));
         Self {
             number,
             index: Index::default(),
-            callback_panics: metric::counter(callback_panics),
+            callback_panics,
+            late_callbacks,
+            #[cfg(feature = "exporter")]
+            in_common: OnceLock::new(),
             worker_id,
             series_cap,
             asked: List::new(),

@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use super::families::DynamicFamily;
 use super::node::{Node, Tree};
@@ -48,8 +49,8 @@ pub(crate) struct Source {
 pub(crate) enum Ask {
     /// At once; it may block for as long as it likes.
     Now(Box<dyn Fn() -> Answer + Send + Sync>),
-    /// By a future that runs in tokio.
-    Later(Box<dyn Fn() -> Later + Send + Sync>),
+    /// By a future that runs in tokio; it is told how long it is waited for.
+    Later(Box<dyn Fn(Duration) -> Later + Send + Sync>),
 }
 
 /// An answer that has to be waited for.
@@ -128,12 +129,14 @@ impl Asked {
 
     /// Asks a source whose answer has to be waited for; `None` if it is none.
     #[cfg(feature = "exporter")]
-    pub(crate) fn ask_later(&self) -> Option<Later> {
+    pub(crate) fn ask_later(&self, patience: Duration) -> Option<Later> {
         match &self.source()?.ask {
-            Ask::Later(ask) => Some(catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|panic| {
-                let answer = Answer::trouble("panic", message(&*panic));
-                Box::pin(std::future::ready(answer))
-            })),
+            Ask::Later(ask) => {
+                Some(catch_unwind(AssertUnwindSafe(|| ask(patience))).unwrap_or_else(|panic| {
+                    let answer = Answer::trouble("panic", message(&*panic));
+                    Box::pin(std::future::ready(answer))
+                }))
+            }
             Ask::Now(_) => None,
         }
     }

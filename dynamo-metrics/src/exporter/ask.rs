@@ -1,0 +1,237 @@
+//! Asking before a scrape: callbacks, collectors and backends, each on its own, for as long as the
+//! scrape may wait.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use crate::registry::{Answer, Asked, Later, Registry, Told, Trouble, Walk, panic_message};
+
+/// Where a scraper says how long it waits, in seconds.
+const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
+
+/// What is left of that for sending the page, at most.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// What is being asked just now. Scrapes that come meanwhile wait for the same answer.
+#[derive(Debug, Default)]
+pub(super) struct Questions {
+    runs: Mutex<Runs>,
+}
+
+#[derive(Debug, Default)]
+struct Runs {
+    /// By the address of what is asked, which the run keeps alive.
+    sources: HashMap<usize, Run>,
+    refresh: Option<Run>,
+}
+
+/// One source, or all update callbacks, being asked.
+#[derive(Debug, Clone)]
+struct Run {
+    asked: Option<Arc<Asked>>,
+    answer: watch::Receiver<Option<Arc<Answer>>>,
+    /// A scrape went on without it; others do not wait.
+    is_late: bool,
+}
+
+impl Questions {
+    /// A walk over what there is, after asking everybody who can be asked in `patience`.
+    pub(super) async fn walk(&self, registry: &Registry, patience: Duration) -> Walk {
+        let asked = registry.asked();
+        // Without a runtime there is nobody to wait with.
+        let Some(runtime) = Handle::try_current().ok().filter(|_| !asked.is_empty()) else {
+            return registry.walk();
+        };
+        let deadline = Instant::now() + patience;
+        let runs = self.start(registry, asked, (&runtime, patience));
+        let mut told = Vec::new();
+        for run in runs {
+            match (run.wait(deadline).await, run.asked) {
+                (Some(answer), Some(asked)) => told.push((asked, answer)),
+                (Some(_), None) => {}
+                (None, asked) => self.late(registry, asked.as_ref()),
+            }
+        }
+        merge(registry, told, &runtime).await
+    }
+
+    /// Asks everybody, and lets those be who are at it already.
+    fn start(
+        &self,
+        registry: &Registry,
+        asked: Vec<Arc<Asked>>,
+        (runtime, patience): (&Handle, Duration),
+    ) -> Vec<Run> {
+        let mut runs = self.lock();
+        let mut before = std::mem::take(&mut runs.sources);
+        let mut all = Vec::with_capacity(asked.len() + 1);
+        // Callbacks that are at it already are left out by themselves.
+        let refreshing = runs.refresh.take().filter(|run| !run.is_over() && !run.is_late);
+        let refreshing = refreshing.unwrap_or_else(|| refresh(registry, &asked, runtime));
+        runs.refresh = Some(refreshing.clone());
+        all.push(refreshing);
+        for asked in asked.into_iter().filter(|asked| asked.source().is_some()) {
+            let address = Arc::as_ptr(&asked).addr();
+            let run = before.remove(&address).filter(|run| !run.is_over());
+            let run = run.unwrap_or_else(|| ask(asked, runtime, patience));
+            all.push(run.clone());
+            runs.sources.insert(address, run);
+        }
+        all
+    }
+
+    /// A scrape goes on without this one.
+    fn late(&self, registry: &Registry, asked: Option<&Arc<Asked>>) {
+        let mut runs = self.lock();
+        let run = match asked {
+            Some(asked) => runs.sources.get_mut(&Arc::as_ptr(asked).addr()),
+            None => runs.refresh.as_mut(),
+        };
+        if let Some(run) = run {
+            run.is_late = true;
+        }
+        drop(runs);
+        match asked.and_then(|asked| asked.source()) {
+            Some(source) => source.count(Trouble {
+                reason: "timeout".into(),
+                count: 1,
+                text: "the answer did not come in time".to_owned(),
+            }),
+            None => registry.count_late_callback(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Runs> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Run {
+    /// Nobody is at it any more.
+    fn is_over(&self) -> bool {
+        self.answer.borrow().is_some() || self.answer.has_changed().is_err()
+    }
+
+    /// The answer, if it comes in time.
+    async fn wait(&self, deadline: Instant) -> Option<Arc<Answer>> {
+        let mut answer = self.answer.clone();
+        if self.is_late {
+            return answer.borrow_and_update().clone();
+        }
+        let coming = timeout_at(deadline, answer.wait_for(Option::is_some)).await;
+        match coming {
+            Ok(Ok(answer)) => answer.clone(),
+            // The runtime is going down.
+            Ok(Err(_)) => Some(Arc::default()),
+            Err(_) => None,
+        }
+    }
+}
+
+/// Runs the update callbacks, where they may block.
+fn refresh(registry: &Registry, asked: &[Arc<Asked>], runtime: &Handle) -> Run {
+    let (tell, answer) = watch::channel(None);
+    let refreshes: Vec<_> =
+        asked.iter().filter(|asked| asked.source().is_none()).map(Arc::clone).collect();
+    if refreshes.is_empty() {
+        let _ = tell.send(Some(Arc::default()));
+    } else {
+        let registry = registry.clone();
+        runtime.spawn_blocking(move || {
+            registry.refresh(&refreshes);
+            let _ = tell.send(Some(Arc::default()));
+        });
+    }
+    Run { asked: None, answer, is_late: false }
+}
+
+/// Asks one source.
+fn ask(asked: Arc<Asked>, runtime: &Handle, patience: Duration) -> Run {
+    let (tell, answer) = watch::channel(None);
+    let run = Run { asked: Some(Arc::clone(&asked)), answer, is_late: false };
+    match asked.ask_later(patience) {
+        Some(later) => {
+            runtime.spawn(async move {
+                let answer = caught(later).await;
+                let answer = asked.source().map(|source| source.hear(answer));
+                let _ = tell.send(Some(Arc::new(answer.unwrap_or_default())));
+            });
+        }
+        None => {
+            runtime.spawn_blocking(move || {
+                // Somebody else who gathers may be asking it.
+                let answer = asked.ask_now().unwrap_or_default();
+                let _ = tell.send(Some(Arc::new(answer)));
+            });
+        }
+    }
+    run
+}
+
+/// The answer of one who may panic on the way.
+async fn caught(later: Later) -> Answer {
+    let mut later = pin!(later);
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| later.as_mut().poll(cx))) {
+        Ok(answer) => answer,
+        Err(panic) => Poll::Ready(Answer::trouble("panic", panic_message(&*panic))),
+    })
+    .await
+}
+
+/// Puts together what was said, which takes a while if it is much.
+async fn merge(registry: &Registry, told: Vec<Told>, runtime: &Handle) -> Walk {
+    if told.iter().all(|(_, answer)| answer.families.is_empty()) {
+        return registry.walk_with(Vec::new());
+    }
+    let own = registry.clone();
+    let walk = runtime.spawn_blocking(move || own.walk_with(told)).await;
+    walk.unwrap_or_else(|_| registry.walk_with(Vec::new()))
+}
+
+/// How long a scrape may wait for others: as long as its scraper does, and `most`, but for what it
+/// takes to send the page.
+pub(super) fn patience(headers: &HeaderMap, most: Duration) -> Duration {
+    let told = headers.get(SCRAPE_TIMEOUT).and_then(|value| value.to_str().ok());
+    let told = told.and_then(|text| text.trim().parse::<f64>().ok()).filter(|told| *told > 0.0);
+    let told = told.and_then(|told| Duration::try_from_secs_f64(told).ok());
+    let whole = told.map_or(most, |told| told.min(most));
+    whole - MARGIN.min(whole / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scrape_keeps_the_time_that_its_scraper_has() {
+        let most = Duration::from_secs(10);
+        for (told, wanted) in [
+            (None, 9_500),
+            (Some("5"), 4_500),
+            (Some("1.000"), 500),
+            (Some("0.2"), 100),
+            (Some("60"), 9_500),
+            (Some("0"), 9_500),
+            (Some("-1"), 9_500),
+            (Some("NaN"), 9_500),
+            (Some("inf"), 9_500),
+            (Some("1e300"), 9_500),
+            (Some("soon"), 9_500),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(told) = told {
+                headers.insert(SCRAPE_TIMEOUT, told.parse().unwrap());
+            }
+            assert_eq!(patience(&headers, most), Duration::from_millis(wanted), "{told:?}");
+        }
+    }
+}
