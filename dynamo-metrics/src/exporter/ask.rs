@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -16,7 +16,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::registry::{Answer, Asked, Later, Registry, Told, Trouble, Walk, panic_message};
 
 /// Where a scraper says how long it waits, in seconds.
-const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
+pub(super) const SCRAPE_TIMEOUT: HeaderName =
+    HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
 
 /// What is left of that for sending the page, at most.
 const MARGIN: Duration = Duration::from_millis(500);
@@ -204,7 +205,7 @@ pub(super) fn patience(headers: &HeaderMap, most: Duration) -> Duration {
     let told = told.and_then(|text| text.trim().parse::<f64>().ok()).filter(|told| *told > 0.0);
     let told = told.and_then(|told| Duration::try_from_secs_f64(told).ok());
     let whole = told.map_or(most, |told| told.min(most));
-    whole - MARGIN.min(whole / 2)
+    whole.saturating_sub(MARGIN.min(whole / 2))
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! The exporter: one service that shows a registry to Prometheus, mounted or on its own.
 
 mod ask;
+mod backend;
 mod body;
 mod compress;
+mod doors;
 mod guard;
 mod landing;
 mod negotiate;
+mod push;
+mod read;
 mod scrapes;
 mod server;
 mod system;
@@ -18,23 +22,27 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use tower_service::Service;
 
+pub use backend::{Backend, BackendError, BackendHandle, Backends, BackendsError};
 pub use body::ExporterBody;
 #[cfg(feature = "web-config")]
 pub use guard::WebConfigError;
 #[cfg(feature = "tls")]
 pub use guard::{ClientAuth, TlsConfig, TlsError, TlsVersion};
 pub use guard::{CredentialsError, Guard, Refusal};
+pub use push::Pushes;
 pub use server::Server;
 pub use system::SystemError;
 
 use ask::Questions;
 use compress::Encoding;
+use doors::Door;
 use scrapes::Scrapes;
 
 use crate::clock::{self, Instant};
@@ -86,6 +94,8 @@ pub struct Exporter {
     scrape_timeout: Duration,
     created: bool,
     answers: Option<Answers>,
+    backends: Option<Backends>,
+    pushes: Option<Pushes>,
     guard: Guard,
 }
 
@@ -112,6 +122,8 @@ impl Exporter {
             scrape_timeout: SCRAPE_TIMEOUT,
             created: false,
             answers: None,
+            backends: None,
+            pushes: None,
             guard: Guard::open(),
         }
     }
@@ -146,6 +158,23 @@ impl Exporter {
     #[must_use]
     pub fn show_created(mut self) -> Self {
         self.created = true;
+        self
+    }
+
+    /// Takes other processes' addresses at `/backends`: `POST` and `DELETE` of entries as
+    /// [`Backends`] has them, one a line, and `GET` of all there are (default: none is taken). Where
+    /// the exporter is mounted, or serves others than this machine, guard it.
+    #[must_use]
+    pub fn accept_backends(mut self, backends: &Backends) -> Self {
+        self.backends = Some(backends.clone());
+        self
+    }
+
+    /// Takes pages at `PUT /push/{namespace}/{component}/{endpoint}` (default: none is taken); see
+    /// [`Pushes`]. Where the exporter is mounted, or serves others than this machine, guard it.
+    #[must_use]
+    pub fn accept_pushes(mut self, pushes: &Pushes) -> Self {
+        self.pushes = Some(pushes.clone());
         self
     }
 
@@ -187,7 +216,15 @@ impl Exporter {
     }
 
     async fn respond<B: Body>(&self, head: &Parts, body: B) -> Response<ExporterBody> {
-        drop(body);
+        match (doors::door(head.uri.path()), &self.backends, &self.pushes) {
+            (Some(Door::Backends), Some(backends), _) => {
+                return doors::backends(backends, head, body).await;
+            }
+            (Some(Door::Push(path)), _, Some(pushes)) => {
+                return doors::push(pushes, path, head, body).await;
+            }
+            _ => drop(body),
+        }
         let allowed = matches!(head.method, Method::GET | Method::HEAD);
         let path = head.uri.path();
         let other = self.answers.as_ref().filter(|_| path != "/metrics");
@@ -198,8 +235,8 @@ impl Exporter {
             "/metrics" if allowed => self.metrics(head).await,
             "/health" if allowed => self.health(),
             "/live" if allowed => json(r#"{"status":"live"}"#.to_owned()),
-            "" | "/" | "/metrics" | "/health" | "/live" => not_allowed(),
-            _ if other.is_some() => not_allowed(),
+            "" | "/" | "/metrics" | "/health" | "/live" => not_allowed("GET, HEAD"),
+            _ if other.is_some() => not_allowed("GET, HEAD"),
             _ => plain(StatusCode::NOT_FOUND, "not found: try /metrics, /health or /live\n"),
         };
         if head.method == Method::HEAD {
@@ -277,9 +314,9 @@ impl fmt::Debug for ExporterFuture {
     }
 }
 
-fn not_allowed() -> Response<ExporterBody> {
+fn not_allowed(allowed: &'static str) -> Response<ExporterBody> {
     let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
-    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     refusal
 }
 
@@ -311,8 +348,8 @@ fn json(text: String) -> Response<ExporterBody> {
 }
 
 /// An answer that no scraper takes for metrics: its type has no version.
-fn plain(status: StatusCode, text: &'static str) -> Response<ExporterBody> {
-    let mut response = Response::new(ExporterBody::whole(text.to_owned()));
+fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<ExporterBody> {
+    let mut response = Response::new(ExporterBody::whole(text));
     *response.status_mut() = status;
     let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, content_type);

@@ -1,7 +1,7 @@
 //! Collectors: code that tells values which somebody else keeps, whenever somebody gathers.
 
 use std::error::Error;
-use std::future::Future;
+use std::sync::Arc;
 
 use super::book::Book;
 use super::check;
@@ -10,7 +10,9 @@ use super::limits::DEFAULT;
 use super::{Fault, Format, Parsed, Value, parse};
 use crate::label::LabelValue as _;
 use crate::metric::MetricKind;
-use crate::registry::{Answer, Ask, Later, SameLabel, Scope, Trouble};
+#[cfg(feature = "exporter")]
+use crate::registry::Later;
+use crate::registry::{Answer, Ask, CollectorHandle, SameLabel, Scope, Trouble};
 
 /// What went wrong in a collector, for people.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -148,7 +150,7 @@ impl Default for Collected {
 impl Answer {
     /// Adds what a page says, and what is wrong with it.
     pub(crate) fn take(&mut self, parsed: Parsed) {
-        self.families.extend(parsed.families);
+        Arc::make_mut(&mut self.families).extend(parsed.families);
         let first = |reason: Reason| {
             let fault = parsed.faults.iter().find(|fault| fault.reason == reason);
             fault.map(Fault::to_string).unwrap_or_default()
@@ -189,13 +191,13 @@ impl Scope {
     pub fn add_collector<E: Into<Failure>>(
         &self,
         collect: impl Fn(&mut Collected) -> Result<(), E> + Send + Sync + 'static,
-    ) {
+    ) -> CollectorHandle {
         let ask = move || {
             let mut collected = Collected::new();
             let result = collect(&mut collected);
             finish(collected, result.err())
         };
-        self.add_source("collector", SameLabel::Theirs, Ask::Now(Box::new(ask)));
+        self.add_source("collector", SameLabel::Theirs, Ask::Now(Box::new(ask))).unwrap_or_default()
     }
 
     /// The same, for what has to be waited for: the exporter runs the future in tokio, and does
@@ -213,7 +215,11 @@ impl Scope {
     ///     Ok::<_, std::io::Error>(collected)
     /// });
     /// ```
-    pub fn add_async_collector<F, E>(&self, collect: impl Fn() -> F + Send + Sync + 'static)
+    #[cfg(feature = "exporter")]
+    pub fn add_async_collector<F, E>(
+        &self,
+        collect: impl Fn() -> F + Send + Sync + 'static,
+    ) -> CollectorHandle
     where
         F: Future<Output = Result<Collected, E>> + Send + 'static,
         E: Into<Failure>,
@@ -227,7 +233,8 @@ impl Scope {
                 }
             })
         };
-        self.add_source("async_collector", SameLabel::Theirs, Ask::Later(Box::new(ask)));
+        self.add_source("async_collector", SameLabel::Theirs, Ask::Later(Box::new(ask)))
+            .unwrap_or_default()
     }
 
     /// Asks `callback` for a page of metrics before each gather, as Dynamo's registries do: in the
@@ -251,7 +258,7 @@ impl Scope {
     pub fn add_expfmt_callback<E: Into<Failure>>(
         &self,
         callback: impl Fn() -> Result<String, E> + Send + Sync + 'static,
-    ) {
+    ) -> CollectorHandle {
         let ask = move || {
             let mut collected = Collected::new();
             let error = match callback() {
@@ -265,7 +272,8 @@ impl Scope {
             };
             finish(collected, error)
         };
-        self.add_source("expfmt_callback", SameLabel::Theirs, Ask::Now(Box::new(ask)));
+        self.add_source("expfmt_callback", SameLabel::Theirs, Ask::Now(Box::new(ask)))
+            .unwrap_or_default()
     }
 }
 

@@ -55,6 +55,14 @@ setters! {
     faults,
 }
 
+#[cfg(feature = "exporter")]
+impl Limits {
+    /// Bytes of a page that are read.
+    pub(crate) fn most_bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
 /// The limits of those who set none.
 pub(super) static DEFAULT: Limits = Limits {
     bytes: 16 << 20,

@@ -24,6 +24,8 @@ mod book;
 mod check;
 mod collect;
 mod fault;
+#[cfg(feature = "exporter")]
+mod filter;
 mod format;
 mod limits;
 mod line;
@@ -44,6 +46,8 @@ mod text;
 
 pub use collect::Collected;
 pub use fault::{Fault, Reason};
+#[cfg(feature = "exporter")]
+pub(crate) use filter::Filter;
 pub use format::Format;
 pub use limits::Limits;
 

@@ -42,9 +42,10 @@ pub(crate) use gather::Walk;
 pub(crate) use merge::Told;
 pub(crate) use scope::Place;
 pub use scope::Scope;
+pub use source::CollectorHandle;
+pub(crate) use source::{Answer, Ask, Asked, SameLabel, Trouble};
 #[cfg(feature = "exporter")]
-pub(crate) use source::message as panic_message;
-pub(crate) use source::{Answer, Ask, Asked, Later, SameLabel, SourceHandle, Trouble};
+pub(crate) use source::{Later, message as panic_message};
 
 use crate::metric::visit::Visitor;
 use node::Tree;

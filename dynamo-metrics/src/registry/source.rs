@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(feature = "exporter")]
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+#[cfg(feature = "exporter")]
 use std::time::Duration;
 
 use super::families::DynamicFamily;
@@ -50,10 +52,12 @@ pub(crate) enum Ask {
     /// At once; it may block for as long as it likes.
     Now(Box<dyn Fn() -> Answer + Send + Sync>),
     /// By a future that runs in tokio; it is told how long it is waited for.
+    #[cfg(feature = "exporter")]
     Later(Box<dyn Fn(Duration) -> Later + Send + Sync>),
 }
 
 /// An answer that has to be waited for.
+#[cfg(feature = "exporter")]
 pub(crate) type Later = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 /// What becomes of a label that both the source and its scope have.
@@ -69,7 +73,7 @@ pub(crate) enum SameLabel {
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Answer {
     /// Families with valid names, and series of which no two are the same.
-    pub(crate) families: Vec<Family>,
+    pub(crate) families: Arc<Vec<Family>>,
     pub(crate) troubles: Vec<Trouble>,
 }
 
@@ -83,9 +87,9 @@ pub(crate) struct Trouble {
     pub(crate) text: String,
 }
 
-/// A source in the tree, which goes when its scope does or when it is [removed](Self::remove).
-#[derive(Debug, Clone)]
-pub(crate) struct SourceHandle {
+/// A collector, which goes when its scope does, or before that by [`remove`](Self::remove).
+#[derive(Debug, Clone, Default)]
+pub struct CollectorHandle {
     tree: Weak<Tree>,
     node: Weak<Node>,
     asked: Weak<Asked>,
@@ -122,8 +126,11 @@ impl Asked {
     /// Asks a source that answers at once; `None` if it is none, or somebody is at it already.
     pub(crate) fn ask_now(&self) -> Option<Answer> {
         let source = self.source()?;
-        let Ask::Now(ask) = &source.ask else { return None };
-        let answer = self.run(ask)?;
+        let answer = match &source.ask {
+            Ask::Now(ask) => self.run(ask)?,
+            #[cfg(feature = "exporter")]
+            Ask::Later(_) => return None,
+        };
         Some(source.hear(answer.unwrap_or_else(|panic| Answer::trouble("panic", panic))))
     }
 
@@ -148,9 +155,13 @@ impl Source {
         for trouble in answer.troubles.drain(..) {
             self.count(trouble);
         }
-        if self.same_label == SameLabel::Renamed {
-            let series = answer.families.iter_mut().flat_map(|family| &mut family.series);
-            series.for_each(|series| self.rename(series));
+        let of = |families: &[Family]| {
+            let mut series = families.iter().flat_map(|family| &family.series);
+            series.any(|series| self.shares_label(series))
+        };
+        if self.same_label == SameLabel::Renamed && of(&answer.families) {
+            let families = Arc::make_mut(&mut answer.families).iter_mut();
+            families.flat_map(|family| &mut family.series).for_each(|series| self.rename(series));
         }
         answer
     }
@@ -168,15 +179,23 @@ impl Source {
         }
     }
 
+    /// Whether a label is the scope's too.
+    fn is_ours(&self, name: &str) -> bool {
+        self.labels.iter().any(|(own, _)| own == name)
+    }
+
+    fn shares_label(&self, series: &Series) -> bool {
+        series.labels.iter().any(|(name, _)| self.is_ours(name))
+    }
+
     /// Renames labels that the scope has too.
     fn rename(&self, series: &mut Series) {
-        let ours = |name: &str| self.labels.iter().any(|(own, _)| own == name);
-        if !series.labels.iter().any(|(name, _)| ours(name)) {
+        if !self.shares_label(series) {
             return;
         }
         for at in 0..series.labels.len() {
             let mut name = series.labels[at].0.clone();
-            while ours(&name)
+            while self.is_ours(&name)
                 || series.labels.iter().enumerate().any(|(i, (other, _))| i != at && *other == name)
             {
                 name.insert_str(0, "exported_");
@@ -191,7 +210,7 @@ impl Answer {
     /// Nothing but this.
     pub(crate) fn trouble(reason: &'static str, text: impl Into<String>) -> Self {
         let trouble = Trouble { reason: reason.into(), count: 1, text: text.into() };
-        Self { families: Vec::new(), troubles: vec![trouble] }
+        Self { families: Arc::default(), troubles: vec![trouble] }
     }
 }
 
@@ -202,7 +221,7 @@ impl Scope {
         kind: &'static str,
         same_label: SameLabel,
         ask: Ask,
-    ) -> Option<SourceHandle> {
+    ) -> Option<CollectorHandle> {
         let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let mut labels: Vec<_> = self.labels().map(own).collect();
         labels.sort_unstable();
@@ -214,7 +233,7 @@ impl Scope {
         let logged = Mutex::default();
         let source = Source { kind, labels, same_label, ask, errors, logged };
         let asked = Asked::new(What::Source(source));
-        self.tree.add_asked(&self.node, &asked).then(|| SourceHandle {
+        self.tree.add_asked(&self.node, &asked).then(|| CollectorHandle {
             tree: Arc::downgrade(&self.tree),
             node: Arc::downgrade(&self.node),
             asked: Arc::downgrade(&asked),
@@ -225,9 +244,23 @@ impl Scope {
 /// What the counter of errors says.
 pub(super) const COLLECT_ERRORS: &str = "Values that could not be collected.";
 
-impl SourceHandle {
+impl CollectorHandle {
     /// Asks it no longer.
-    pub(crate) fn remove(&self) {
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::{encode, registry::Registry};
+    ///
+    /// let registry = Registry::new();
+    /// let pool = registry.add_collector(|collected| {
+    ///     collected.gauge("pool_size", "Connections.", &[], 3.0);
+    ///     Ok::<(), std::io::Error>(())
+    /// });
+    /// assert!(encode::text(&registry).contains("pool_size 3"));
+    /// pool.remove();
+    /// assert_eq!(encode::text(&registry), "");
+    /// ```
+    pub fn remove(&self) {
         let (tree, node) = (self.tree.upgrade(), self.node.upgrade());
         if let (Some(tree), Some(node), Some(asked)) = (tree, node, self.asked.upgrade()) {
             tree.remove_asked(&node, &asked);

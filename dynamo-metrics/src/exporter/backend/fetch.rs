@@ -1,0 +1,174 @@
+//! Fetching one page, within a time and a size.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
+use http::uri::Authority;
+use http::{Request, Response, StatusCode, Uri};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::time::timeout;
+
+use super::super::read::{ReadError, read};
+use crate::foreign::{Format, Limits, Parsed, parse};
+use crate::label::LabelValue;
+
+/// What we can read, the richest first.
+const ACCEPTED: &str = if cfg!(feature = "protobuf") {
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,\
+     application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1"
+} else {
+    "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1"
+};
+
+/// Most bytes of an answer's head.
+const LONGEST_HEAD: usize = 64 * 1024;
+
+/// What may be wrong with a fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, LabelValue)]
+pub(super) enum Fault {
+    /// Nothing.
+    None,
+    /// Nobody listens there.
+    Connect,
+    /// It took too long.
+    Timeout,
+    /// It is no HTTP, or ends in the middle.
+    Broken,
+    /// The status is not 200.
+    Status,
+    /// It is no page of metrics.
+    ContentType,
+    /// It is too long.
+    Size,
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FetchError {
+    #[error("cannot connect: {0}")]
+    Connect(io::Error),
+    #[error("no page within {0:?}")]
+    Timeout(Duration),
+    #[error("the answer is broken: {0}")]
+    Broken(String),
+    #[error("status {0}")]
+    Status(StatusCode),
+    #[error("no page of metrics: {0:?}")]
+    ContentType(String),
+    #[error("the page is longer than {0} bytes")]
+    Size(usize),
+}
+
+/// Ends the connection with the fetch.
+struct Connection(AbortHandle);
+
+impl Fault {
+    /// The fault as the reason of an error.
+    pub(super) fn as_reason(self) -> &'static str {
+        Self::LABELS.get(self.index()).copied().unwrap_or_default()
+    }
+}
+
+impl FetchError {
+    pub(super) fn fault(&self) -> Fault {
+        match self {
+            Self::Connect(_) => Fault::Connect,
+            Self::Timeout(_) => Fault::Timeout,
+            Self::Broken(_) => Fault::Broken,
+            Self::Status(_) => Fault::Status,
+            Self::ContentType(_) => Fault::ContentType,
+            Self::Size(_) => Fault::Size,
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Fetches and reads the page at `target`.
+pub(super) async fn fetch(
+    target: &Uri,
+    patience: Duration,
+    limits: &Limits,
+) -> Result<Parsed, FetchError> {
+    let whole = timeout(patience, fetch_all(target, patience, limits)).await;
+    whole.unwrap_or(Err(FetchError::Timeout(patience)))
+}
+
+async fn fetch_all(
+    target: &Uri,
+    patience: Duration,
+    limits: &Limits,
+) -> Result<Parsed, FetchError> {
+    let broken = |error: hyper::Error| FetchError::Broken(error.to_string());
+    let host = target.host().unwrap_or_default();
+    // Brackets are how a URL has it, and not how the system does.
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let stream = TcpStream::connect((host, target.port_u16().unwrap_or(80)))
+        .await
+        .map_err(FetchError::Connect)?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(LONGEST_HEAD)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
+    // It ends by itself, or with the answer.
+    let _connection = Connection(tokio::spawn(connection).abort_handle());
+    let response = sender.send_request(request(target, patience)).await.map_err(broken)?;
+    let format = format(&response)?;
+    let page =
+        read(response.into_body(), limits.most_bytes()).await.map_err(|error| match error {
+            ReadError::TooLong => FetchError::Size(limits.most_bytes()),
+            ReadError::Broken => FetchError::Broken("it ends in the middle".to_owned()),
+        })?;
+    let limits = limits.clone();
+    // Megabytes of text take a while.
+    let parsed = spawn_blocking(move || parse(&page, format, &limits)).await;
+    parsed.map_err(|error| FetchError::Broken(error.to_string()))
+}
+
+fn request(target: &Uri, patience: Duration) -> Request<Empty<Bytes>> {
+    let path = target.path_and_query().map_or("/metrics", |path| path.as_str());
+    let mut request = Request::new(Empty::new());
+    *request.uri_mut() = path.parse().unwrap_or_default();
+    let timeout = format!("{:.3}", patience.as_secs_f64());
+    let authority = target.authority().map(Authority::as_str).unwrap_or_default();
+    let headers = [
+        (HOST, authority),
+        (ACCEPT, ACCEPTED),
+        (USER_AGENT, concat!("dynamo-metrics/", env!("CARGO_PKG_VERSION"))),
+        (super::super::ask::SCRAPE_TIMEOUT, &timeout),
+    ];
+    for (name, value) in headers {
+        if let Ok(value) = value.parse() {
+            request.headers_mut().insert(name, value);
+        }
+    }
+    request
+}
+
+/// What the answer's page is written in.
+fn format(response: &Response<Incoming>) -> Result<Format, FetchError> {
+    if response.status() != StatusCode::OK {
+        return Err(FetchError::Status(response.status()));
+    }
+    match response.headers().get(CONTENT_TYPE) {
+        // So it was before anybody asked.
+        None => Ok(Format::Text),
+        Some(value) => {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            Format::of_content_type(&text)
+                .ok_or_else(|| FetchError::ContentType(text.chars().take(100).collect()))
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Backends: other processes' metrics, fetched at each scrape and merged with ours.
+
+mod fetch;
+mod list;
+mod meters;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::Scheme;
+
+pub(super) use list::scope_of;
+pub use list::{Backends, BackendsError};
+
+use fetch::Fault;
+use meters::Meters;
+
+use crate::foreign::{Filter, Limits};
+use crate::name::{NameError, metric_name};
+use crate::registry::{Answer, Ask, CollectorHandle, RegisterError, SameLabel, Scope};
+
+/// Longest time for an answer, unless the backend is told otherwise: half of what Prometheus waits.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Another process's page of metrics, at an address.
+///
+/// Once it is [registered](Self::register) in a scope, the exporter fetches it at each scrape, checks
+/// it, adds the scope's labels, and shows it merged with ours. The page may be text, OpenMetrics or
+/// protobuf. A backend that hangs, lies, is gone or has too much to say costs its own series and
+/// nothing else. What is told of it, with its address as the label `backend`:
+///
+/// | metric | |
+/// |---|---|
+/// | `dynamo_metrics_backend_up` | 1 if the last fetch gave a page, else 0 |
+/// | `dynamo_metrics_backend_scrape_duration_seconds` | how long the last fetch took |
+/// | `dynamo_metrics_backend_scrape_samples` | series in its page that could be used |
+/// | `dynamo_metrics_backend_error` | what was wrong with the last fetch, as a state set |
+///
+/// # Examples
+/// ```
+/// use dynamo_metrics::{exporter::Backend, registry::Registry};
+///
+/// let registry = Registry::new();
+/// let engine = registry.namespace("prod").component("backend").endpoint("generate");
+/// Backend::new("http://127.0.0.1:8000/metrics")?.only(["vllm:"]).register(&engine)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Backend {
+    target: Uri,
+    timeout: Duration,
+    limits: Limits,
+    filter: Filter,
+    labels: SameLabel,
+}
+
+/// A backend that is registered.
+#[derive(Debug, Clone)]
+pub struct BackendHandle {
+    source: CollectorHandle,
+    meters: Arc<Meters>,
+}
+
+/// Why an address is none of a backend.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// It is no URL.
+    #[error("the address is no URL")]
+    Address(#[from] http::uri::InvalidUri),
+    /// Only `http://` is fetched.
+    #[error("the address does not start with http://")]
+    Scheme,
+    /// There is no host in it, or somebody's name before the host.
+    #[error("the address has no host, or more than a host and a port")]
+    Host,
+    /// The prefix can be no part of a name.
+    #[error("invalid prefix")]
+    Prefix(#[from] NameError),
+}
+
+impl Backend {
+    /// The page at `address`, such as `http://127.0.0.1:8000/metrics`; the path is `/metrics` if it
+    /// has none.
+    ///
+    /// # Errors
+    /// [`BackendError`], if there cannot be a page.
+    pub fn new(address: &str) -> Result<Self, BackendError> {
+        let mut target: Uri = address.trim().parse()?;
+        if target.scheme() != Some(&Scheme::HTTP) {
+            return Err(BackendError::Scheme);
+        }
+        let authority = target.authority().ok_or(BackendError::Host)?;
+        if authority.host().is_empty() || authority.as_str().contains('@') {
+            return Err(BackendError::Host);
+        }
+        if target.path_and_query().is_none_or(|path| path.as_str() == "/") {
+            target = format!("http://{authority}/metrics").parse()?;
+        }
+        Ok(Self {
+            target,
+            timeout: TIMEOUT,
+            limits: Limits::default(),
+            filter: Filter::default(),
+            labels: SameLabel::Renamed,
+        })
+    }
+
+    /// Waits so long for the page, and never longer than the scrape may (default: 5 s).
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Reads and keeps so much of the page (default: 16 MiB, 100 000 series; see [`Limits`]).
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Puts `prefix` and a `_` before its names (default: nothing).
+    ///
+    /// # Errors
+    /// [`BackendError::Prefix`], if that makes no name.
+    pub fn prefix(mut self, prefix: &str) -> Result<Self, BackendError> {
+        let prefix = metric_name(prefix.trim_end_matches('_'))?;
+        self.filter.prefix = Some(format!("{prefix}_"));
+        Ok(self)
+    }
+
+    /// Shows only families whose names, before the prefix, start so (default: all).
+    #[must_use]
+    pub fn only<S: Into<String>>(mut self, starts: impl IntoIterator<Item = S>) -> Self {
+        self.filter.only = starts.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Leaves out families whose names, before the prefix, start so (default: none).
+    #[must_use]
+    pub fn without<S: Into<String>>(mut self, starts: impl IntoIterator<Item = S>) -> Self {
+        self.filter.without = starts.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Lets its labels count where the scope has some of the same names (default: the scope's
+    /// count, and the backend's become `exported_..`, as Prometheus has it).
+    #[must_use]
+    pub fn honor_labels(mut self) -> Self {
+        self.labels = SameLabel::Theirs;
+        self
+    }
+
+    /// Fetches it at each scrape from now on, until `scope` is removed or the handle's
+    /// [`remove`](BackendHandle::remove) is called.
+    ///
+    /// # Errors
+    /// [`RegisterError`], if its own metrics cannot be registered or the scope was removed.
+    pub fn register(self, scope: &Scope) -> Result<BackendHandle, RegisterError> {
+        let name = self.address();
+        let meters = Arc::new(Meters::register(scope, &name)?);
+        let (told, labels) = (Arc::clone(&meters), self.labels);
+        let backend = Arc::new(self);
+        let ask = move |patience| -> crate::registry::Later {
+            let (backend, meters) = (Arc::clone(&backend), Arc::clone(&told));
+            Box::pin(async move { backend.ask(patience, &meters).await })
+        };
+        let source = scope.add_source("backend", labels, Ask::Later(Box::new(ask)));
+        Ok(BackendHandle { source: source.ok_or(RegisterError::ScopeRemoved)?, meters })
+    }
+
+    /// Where it is, as its label has it.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let whole = self.target.to_string();
+        whole.strip_prefix("http://").unwrap_or(&whole).to_owned()
+    }
+
+    /// Whose host it is.
+    pub(super) fn host(&self) -> &str {
+        self.target.host().unwrap_or_default()
+    }
+
+    async fn ask(&self, patience: Duration, meters: &Meters) -> Answer {
+        // Soon enough for the scrape to learn what was wrong.
+        let patience = self.timeout.min(patience.saturating_sub(patience / 20));
+        let start = crate::clock::now();
+        let fetched = fetch::fetch(&self.target, patience, &self.limits).await;
+        let took = start.elapsed();
+        match fetched {
+            Ok(mut parsed) => {
+                let mut answer = Answer::default();
+                self.filter.apply(&mut parsed.families);
+                answer.take(parsed);
+                let series = answer.families.iter().map(|family| family.series.len()).sum();
+                meters.up(took, series);
+                answer
+            }
+            Err(error) => {
+                meters.down(took, error.fault());
+                Answer::trouble(error.fault().as_reason(), format!("{}: {error}", self.address()))
+            }
+        }
+    }
+}
+
+impl BackendHandle {
+    /// Fetches it no longer, and tells nothing of it any more.
+    pub fn remove(&self) {
+        self.source.remove();
+        self.meters.remove();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_url_of_a_page() {
+        for (address, told) in [
+            ("http://127.0.0.1:8000/metrics", "127.0.0.1:8000/metrics"),
+            ("http://engine:80", "engine:80/metrics"),
+            ("http://engine/", "engine/metrics"),
+            ("http://[::1]:9/a?b=c", "[::1]:9/a?b=c"),
+        ] {
+            assert_eq!(Backend::new(address).unwrap().address(), told);
+        }
+        for address in
+            ["", "engine:80", "https://engine", "http://", "http://user:secret@engine/", "/metrics"]
+        {
+            assert!(Backend::new(address).is_err(), "{address}");
+        }
+        let prefix = |prefix| Backend::new("http://a").unwrap().prefix(prefix);
+        assert!(prefix("engine_").is_ok() && prefix("").is_err());
+    }
+}

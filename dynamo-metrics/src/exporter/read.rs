@@ -1,0 +1,38 @@
+//! Bodies that are read whole, up to a length.
+
+use std::future::poll_fn;
+use std::pin::pin;
+
+use bytes::Buf;
+use http_body::Body;
+
+/// Why a body could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReadError {
+    /// It has more bytes than it may have.
+    TooLong,
+    /// It ends with an error.
+    Broken,
+}
+
+/// Reads a body of at most so many bytes.
+pub(super) async fn read<B: Body>(body: B, most: usize) -> Result<Vec<u8>, ReadError> {
+    if body.size_hint().lower() > most as u64 {
+        return Err(ReadError::TooLong);
+    }
+    let mut body = pin!(body);
+    let mut bytes = Vec::new();
+    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        let Ok(mut data) = frame.map_err(|_| ReadError::Broken)?.into_data() else { continue };
+        if data.remaining() > most - bytes.len() {
+            return Err(ReadError::TooLong);
+        }
+        while data.has_remaining() {
+            let chunk = data.chunk();
+            bytes.extend_from_slice(chunk);
+            let taken = chunk.len();
+            data.advance(taken);
+        }
+    }
+    Ok(bytes)
+}
