@@ -118,6 +118,33 @@ impl Exporter {
         Server { exporter: self.clone(), door: Door::Tcp(listener) }
     }
 
+    /// Answers one client over a stream of any sort, until it is gone: for transports that a
+    /// [`Server`] does not listen at. The guard's TLS is not spoken.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::{exporter::Exporter, registry::Registry};
+    /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let (mut client, server) = tokio::io::duplex(1024);
+    /// let exporter = Exporter::new(&Registry::new());
+    /// tokio::spawn(async move { exporter.serve_connection(server).await });
+    /// client.write_all(b"GET /live HTTP/1.0\r\n\r\n").await?;
+    /// let mut answer = String::new();
+    /// client.read_to_string(&mut answer).await?;
+    /// assert!(answer.ends_with(r#"{"status":"live"}"#));
+    /// # Ok::<(), std::io::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn serve_connection(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) {
+        let graceful = GracefulShutdown::new();
+        Reception::new(self.clone()).answer(stream, graceful.watcher()).await;
+    }
+
     /// Listens at a Unix socket, whose file is removed when the server ends. One that nobody listens
     /// at any more is replaced.
     ///
@@ -178,11 +205,7 @@ impl Server {
     /// nothing is closed after 10 s, one that takes nothing of its answer after 30 s, and one without
     /// a request after 75 s (HTTP/1.1) or when it does not answer a ping (HTTP/2).
     pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-        let http2 = &mut builder.http2();
-        http2.timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL);
-        let reception = Reception { builder, exporter: self.exporter };
+        let reception = Reception::new(self.exporter);
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let mut stop = pin!(stop);
@@ -230,6 +253,14 @@ impl Door {
 }
 
 impl Reception {
+    fn new(exporter: Exporter) -> Self {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+        let http2 = &mut builder.http2();
+        http2.timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL);
+        Self { builder, exporter }
+    }
+
     /// Answers one client until it has gone. One that goes away, or says nothing, is no news.
     async fn receive(self, visitor: Visitor, watcher: Watcher) {
         match visitor {
