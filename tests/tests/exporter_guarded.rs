@@ -119,8 +119,8 @@ async fn strangers_wait_in_the_line_of_users() {
         let head = format!("GET /live HTTP/1.1\r\nhost: x\r\nauthorization: Basic {value}\r\n\r\n");
         let mut client = door.say(head).await;
         asking.spawn(async move {
-            let heard = client.read_until("\r\n\r\n").await.map(<[u8]>::to_vec);
-            let status = heard.map_or(0, |heard| Answer::read(&heard, false).0.status);
+            let sent = client.read_until("\r\n\r\n").await.map(<[u8]>::to_vec);
+            let status = sent.map_or(0, |sent| Answer::read(&sent, false).0.status);
             (is_known, status)
         });
     }
