@@ -11,6 +11,7 @@
 //! | `race` | rounds and medians |
 //! | `budget` | what ours may cost |
 //! | `inputs`, `page` | labels and samples; what a page of text says |
+//! | `soak` | minutes of recording and scraping at once |
 //! | `report`, `machine` | `RESULTS.md` |
 
 mod budget;
@@ -21,6 +22,7 @@ mod page;
 mod race;
 mod report;
 mod row;
+mod soak;
 
 pub use report::{Options, bench};
 pub use row::heap::{Allocated, heap};

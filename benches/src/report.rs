@@ -12,8 +12,12 @@ use crate::library::OURS;
 use crate::machine;
 use crate::race::{Figures, race};
 use crate::row::{self, Pace, Table, Unit};
+use crate::soak;
 
 const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md");
+
+/// Minutes of a soak whose figures are kept.
+const ENOUGH: u64 = 10;
 
 const METHOD: &str = "\
 - Every operation is a loop of its own, long enough for the clock not to matter: 2 ms, or 5 ms with two
@@ -45,6 +49,9 @@ pub struct Options {
     /// Takes fewer rounds: enough to look at, too few to rely on.
     #[arg(long)]
     quick: bool,
+    /// Records and scrapes for so many minutes, ten if no number is given, instead of all else.
+    #[arg(long, value_name = "MINUTES", num_args = 0..=1, default_missing_value = "10")]
+    soak: Option<u64>,
 }
 
 /// A row that was run.
@@ -61,6 +68,9 @@ struct Done {
 /// # Errors
 /// Whatever a library says, and that one lost something.
 pub fn bench(options: &Options) -> anyhow::Result<bool> {
+    if let Some(minutes) = options.soak {
+        return soaked(minutes.max(1));
+    }
     let wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only));
     row::prove()?;
     let mut done = Vec::new();
@@ -87,7 +97,9 @@ pub fn bench(options: &Options) -> anyhow::Result<bool> {
     ensure!(!done.is_empty(), "no row contains that");
     let report = report(&done);
     if options.only.is_none() && !options.quick && !options.check {
-        fs::write(RESULTS, &report).with_context(|| format!("cannot write {RESULTS}"))?;
+        let kept = fs::read_to_string(RESULTS).unwrap_or_default();
+        let kept = kept.find(soak::TITLE).map_or("", |at| &kept[at..]);
+        write(&(report + kept))?;
     } else {
         println!("\n{report}");
     }
@@ -96,6 +108,22 @@ pub fn bench(options: &Options) -> anyhow::Result<bool> {
         println!("past its budget: {}: {}", verdict.budget.row, figure(verdict.ours));
     }
     Ok(past.is_empty() || !options.check)
+}
+
+/// Soaks, and puts what is told of it at the end of `RESULTS.md`, if it took long enough to rely on.
+fn soaked(minutes: u64) -> anyhow::Result<bool> {
+    let (section, is_well) = soak::soak(minutes)?;
+    println!("\n{section}");
+    if minutes >= ENOUGH {
+        let mut results = fs::read_to_string(RESULTS).unwrap_or_default();
+        results.truncate(results.find(soak::TITLE).unwrap_or(results.len()));
+        write(&(results.trim_end().to_owned() + "\n\n" + &section))?;
+    }
+    Ok(is_well)
+}
+
+fn write(results: &str) -> anyhow::Result<()> {
+    fs::write(RESULTS, results).with_context(|| format!("cannot write {RESULTS}"))
 }
 
 /// The rows of heap, from the program that counts.

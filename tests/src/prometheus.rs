@@ -1,20 +1,20 @@
-//! A real Prometheus, for a story.
+//! A real Prometheus, for a story, or a VictoriaMetrics, which is asked in the same way.
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use crate::program::{Program, free_port, get, try_get, wait_for};
-use crate::tools::prometheus_tool;
+use crate::tools::tool;
 
 /// A folder of the story's own, gone with it.
 #[derive(Debug)]
 pub struct Folder(PathBuf);
 
-/// A Prometheus that scrapes one address each second.
+/// A Prometheus, or what answers as one, that scrapes one address each second.
 #[derive(Debug)]
 pub struct Prometheus {
     program: Program,
@@ -69,9 +69,16 @@ impl Prometheus {
     /// If it does not come to that.
     #[must_use]
     pub fn start_with(name: &str, target: SocketAddr, job: &str, arguments: &[&str]) -> Self {
-        let prometheus = Self::launch(name, target, job, arguments);
-        wait_for("up == 1", || prometheus.query("up").filter(|&up| up == 1.0));
-        prometheus
+        Self::launch(name, target, job, &prometheus(arguments)).when_up(1.0)
+    }
+
+    /// Starts a VictoriaMetrics that scrapes `target`, and waits until it did.
+    ///
+    /// # Panics
+    /// If it does not come to that.
+    #[must_use]
+    pub fn start_victoria(name: &str, target: SocketAddr) -> Self {
+        Self::launch(name, target, "", &victoria).when_up(1.0)
     }
 
     /// Starts one that cannot scrape `target`, and waits until it tried.
@@ -80,12 +87,15 @@ impl Prometheus {
     /// If it does not come to that.
     #[must_use]
     pub fn start_kept_out(name: &str, target: SocketAddr, job: &str) -> Self {
-        let prometheus = Self::launch(name, target, job, &[]);
-        wait_for("up == 0", || prometheus.query("up").filter(|&up| up == 0.0));
-        prometheus
+        Self::launch(name, target, job, &prometheus(&[])).when_up(0.0)
     }
 
-    fn launch(name: &str, target: SocketAddr, job: &str, arguments: &[&str]) -> Self {
+    fn launch(
+        name: &str,
+        target: SocketAddr,
+        job: &str,
+        command: &dyn Fn(&Path, &Path, SocketAddr) -> Command,
+    ) -> Self {
         let folder = Folder::new(name);
         let config = folder.write(
             "prometheus.yml",
@@ -96,16 +106,14 @@ impl Prometheus {
             ),
         );
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let mut command = Command::new(prometheus_tool("prometheus"));
-        command
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.0.join("data").display()))
-            .arg(format!("--web.listen-address={address}"))
-            .args(arguments)
-            .arg("--log.level=warn")
-            .stdout(Stdio::null());
-        let program = Program::start(&mut command);
+        let mut command = command(&config, &folder.0.join("data"), address);
+        let program = Program::start(command.stdout(Stdio::null()));
         Self { program, address, _folder: folder }
+    }
+
+    fn when_up(self, wanted: f64) -> Self {
+        wait_for("the first scrape", || self.query("up").filter(|&up| up == wanted));
+        self
     }
 
     /// Asks, and returns the single number that is the answer.
@@ -114,6 +122,19 @@ impl Prometheus {
     /// If the answer is no JSON.
     #[must_use]
     pub fn query(&self, query: &str) -> Option<f64> {
+        self.series(query)?["value"][1].as_str()?.parse().ok()
+    }
+
+    /// Asks, and returns the labels of the single series that is the answer.
+    ///
+    /// # Panics
+    /// If the answer is no JSON.
+    #[must_use]
+    pub fn labels(&self, query: &str) -> Option<Value> {
+        Some(self.series(query)?["metric"].take())
+    }
+
+    fn series(&self, query: &str) -> Option<Value> {
         let encoded: String = query
             .bytes()
             .map(|byte| match byte {
@@ -123,8 +144,8 @@ impl Prometheus {
             .collect();
         let path = format!("/api/v1/query?query={encoded}");
         let answer = try_get(self.address, &path, "application/json").ok()?;
-        let answer: Value = serde_json::from_str(&answer).unwrap();
-        answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+        let mut answer: Value = serde_json::from_str(&answer).unwrap();
+        Some(answer["data"]["result"].get_mut(0)?.take())
     }
 
     /// What it says of the last scrape; empty if that went well.
@@ -146,4 +167,30 @@ impl Prometheus {
     pub fn terminate(mut self) -> bool {
         self.program.terminate().success()
     }
+}
+
+/// How a Prometheus is started, with its configuration, its data and its address.
+fn prometheus(arguments: &[&str]) -> impl Fn(&Path, &Path, SocketAddr) -> Command {
+    move |config, data, address| {
+        let mut command = Command::new(tool("prometheus", "prometheus"));
+        command
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", data.display()))
+            .arg(format!("--web.listen-address={address}"))
+            .args(arguments)
+            .arg("--log.level=warn");
+        command
+    }
+}
+
+/// How a VictoriaMetrics is started.
+fn victoria(config: &Path, data: &Path, address: SocketAddr) -> Command {
+    let mut command = Command::new(tool("victoria-metrics", "victoria-metrics"));
+    command
+        .arg(format!("-promscrape.config={}", config.display()))
+        .arg(format!("-storageDataPath={}", data.display()))
+        .arg(format!("-httpListenAddr={address}"))
+        // Else what was scraped is shown half a minute later.
+        .args(["-search.latencyOffset=1ms", "-memory.allowedBytes=64MB", "-loggerLevel=WARN"]);
+    command
 }

@@ -4,12 +4,12 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-/// A program of Prometheus's: `prometheus` or `promtool`.
+/// The program `name` of Debian's package `package`, both among those that are fetched.
 ///
 /// # Panics
 /// If it is neither among the fetched tools nor on the path.
 #[must_use]
-pub fn prometheus_tool(name: &str) -> PathBuf {
+pub fn tool(package: &str, name: &str) -> PathBuf {
     let fetched = target().join("tools/usr/bin").join(name);
     if fetched.exists() {
         return fetched;
@@ -18,7 +18,7 @@ pub fn prometheus_tool(name: &str) -> PathBuf {
         std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.exists())
     });
     found.unwrap_or_else(|| {
-        panic!("{name} is not here: `cargo xtask test` fetches it, or install Debian's prometheus")
+        panic!("{name} is not here: `cargo xtask test` fetches it, or install Debian's {package}")
     })
 }
 

@@ -6,6 +6,7 @@ use dynamo_metrics::clock::Manual;
 use dynamo_metrics::encode;
 use dynamo_metrics::llm::{EndpointMetrics, FrontendMetrics, register_uptime};
 use dynamo_metrics::registry::Registry;
+use dynamo_metrics_tests::golden::check;
 use dynamo_metrics_tower::MetricsLayer;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -42,19 +43,6 @@ fn page() -> Registry {
     // Told of, and then not served at all: in flight no longer.
     frontend.request(&Arc::from("completions")).model("nobody-serves-this");
     registry
-}
-
-fn check(name: &str, text: &str) {
-    let path = dynamo_metrics_tests::tools::workspace().join("tests/golden").join(name);
-    if std::env::var_os("GOLDEN").is_some_and(|value| value == "overwrite") {
-        std::fs::write(&path, text).unwrap();
-    }
-    let golden = std::fs::read_to_string(&path).unwrap();
-    // Line by line, so that a failure says which.
-    for (number, (is, should)) in text.lines().zip(golden.lines()).enumerate() {
-        assert_eq!(is, should, "{name}, line {}; GOLDEN=overwrite writes it anew", number + 1);
-    }
-    assert_eq!(text.len(), golden.len());
 }
 
 #[test]

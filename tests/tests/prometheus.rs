@@ -10,7 +10,7 @@ use dynamo_metrics::registry::Registry;
 use dynamo_metrics::unit::Unit;
 use dynamo_metrics_tests::program::{Quickstart, get, wait_for};
 use dynamo_metrics_tests::prometheus::{Folder, Prometheus};
-use dynamo_metrics_tests::tools::{prometheus_tool, python};
+use dynamo_metrics_tests::tools::{python, tool};
 
 /// Serves for as long as the story takes.
 fn serve(exporter: &Exporter) -> SocketAddr {
@@ -61,7 +61,7 @@ fn promtool_and_python_find_nothing_wrong() {
     let text_file = folder.write("text", &text);
     let openmetrics_file = folder.write("openmetrics", &openmetrics);
 
-    let checked = Command::new(prometheus_tool("promtool"))
+    let checked = Command::new(tool("prometheus", "promtool"))
         .args(["check", "metrics"])
         .stdin(fs::File::open(&text_file).unwrap())
         .output()

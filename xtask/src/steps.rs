@@ -54,7 +54,9 @@ pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
 
 /// Builds the programs that measure, with the peers, and runs the one that starts the other.
 pub(crate) fn bench(root: &Path, options: &[&str]) -> anyhow::Result<()> {
-    let package = ["--profile", "bench", "-p", "dynamo-metrics-benches", "--features", "peers"];
+    // Nobody else takes part in a soak.
+    let peers = if options.contains(&"--soak") { "" } else { "peers" };
+    let package = ["--profile", "bench", "-p", "dynamo-metrics-benches", "--features", peers];
     step("build", &mut cargo(root, &[&["build", "--bins"], &package[..]].concat()))?;
     let run = [&["run", "--bin", "dynamo-metrics-bench"], &package[..], &["--"], options].concat();
     step("bench", &mut cargo(root, &run))

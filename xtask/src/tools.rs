@@ -1,7 +1,7 @@
-//! What the tests need and the machine may lack: Prometheus, and two Python packages.
+//! What the tests need and the machine may lack: Prometheus, VictoriaMetrics, two Python packages.
 //!
-//! Both go into `target/`: Debian's package is unpacked there and not installed, so that no server
-//! starts with it, and Python gets an environment of its own. Only the module that makes one is
+//! All go into `target/`: Debian's packages are unpacked there and not installed, so that no server
+//! starts with them, and Python gets an environment of its own. Only the module that makes one is
 //! installed, where Debian left it out.
 
 use std::fs;
@@ -10,40 +10,56 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
+/// A package of Debian's, and the programs of it that the tests start.
+struct Package {
+    name: &'static str,
+    programs: &'static [&'static str],
+    /// The oldest version that will do.
+    since: &'static str,
+}
+
+const PACKAGES: [Package; 2] = [
+    Package { name: "prometheus", programs: &["prometheus", "promtool"], since: "2.42" },
+    Package { name: "victoria-metrics", programs: &["victoria-metrics"], since: "1.79" },
+];
+
 /// Fetches what is not there yet.
 pub(crate) fn fetch(root: &Path) -> anyhow::Result<()> {
     println!("==> tools");
-    prometheus(root)?;
+    for package in &PACKAGES {
+        unpack(root, package)?;
+    }
     python(root)
 }
 
-fn prometheus(root: &Path) -> anyhow::Result<()> {
+fn unpack(root: &Path, package: &Package) -> anyhow::Result<()> {
+    let Package { name, programs, since } = package;
     let folder = root.join("target/tools");
-    let here = ["prometheus", "promtool"]
-        .iter()
-        .all(|tool| runs(tool) || runs(folder.join("usr/bin").join(tool)));
+    let here = programs.iter().all(|tool| runs(tool) || runs(folder.join("usr/bin").join(tool)));
     if here {
         return Ok(());
     }
-    let download = folder.join("download");
+    let download = folder.join("download").join(name);
     fs::create_dir_all(&download).with_context(|| format!("cannot make {}", download.display()))?;
-    let fetch =
-        || output(Command::new("apt-get").args(["download", "prometheus"]).current_dir(&download));
+    let fetch = || output(Command::new("apt-get").args(["download", name]).current_dir(&download));
     // A machine that never asked for packages does not know where they are.
     let fetched = fetch()
         .or_else(|_| output(Command::new("apt-get").args(["update", "-q"])).and_then(|()| fetch()));
     let unpacked = fetched.and_then(|()| {
-        let package = fs::read_dir(&download)?
+        let file = fs::read_dir(&download)?
             .filter_map(Result::ok)
             .map(|entry| entry.path())
             .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
             .context("apt-get left no package")?;
-        output(Command::new("dpkg").arg("-x").arg(package).arg(&folder))
+        output(Command::new("dpkg").arg("-x").arg(file).arg(&folder))
     });
-    unpacked.context(
-        "the tests need prometheus and promtool, 2.42 or later, and could not fetch them: install \
-         Debian's package `prometheus`, or put both programs on the PATH",
-    )
+    unpacked.with_context(|| {
+        format!(
+            "the tests need {}, {since} or later, and could not fetch it: install Debian's \
+             package `{name}`, or put its programs on the PATH",
+            programs.join(" and ")
+        )
+    })
 }
 
 fn python(root: &Path) -> anyhow::Result<()> {

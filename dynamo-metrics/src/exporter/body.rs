@@ -4,12 +4,14 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::compress::{Compressor, Encoding};
 use super::scrapes::Scrape;
+use crate::clock::{self, Instant};
 use crate::encode::Encoder;
 use crate::registry::Walk;
 
@@ -21,6 +23,10 @@ const ROOM: usize = FRAME + 16 * 1024;
 
 /// Series that are written between two looks at the frame's length.
 const STEP: usize = 4;
+
+/// Longest time for a page, from when its values were there: nobody waits longer, and who reads it a
+/// few bytes at a time keeps others from theirs.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// The body of an exporter's answer.
 #[derive(Debug)]
@@ -36,6 +42,7 @@ struct Page {
     encoder: Encoder,
     compressor: Compressor,
     scrape: Scrape,
+    start: Instant,
 }
 
 impl ExporterBody {
@@ -64,13 +71,22 @@ impl ExporterBody {
         // Nothing is there yet but the room for it.
         drop(encoder.take(ROOM));
         let compressor = encoding.compressor();
-        Self(Content::Page(Box::new(Page { walk, encoder, compressor, scrape })))
+        Self(Content::Page(Box::new(Page {
+            walk,
+            encoder,
+            compressor,
+            scrape,
+            start: clock::now(),
+        })))
     }
 }
 
 impl Page {
     /// The next frame, and whether more come.
     fn next(&mut self) -> io::Result<(Vec<u8>, bool)> {
+        if self.start.elapsed() > LONGEST {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the page was not taken in time"));
+        }
         loop {
             let mut more = true;
             while more && self.encoder.len() < FRAME {
@@ -144,5 +160,35 @@ impl fmt::Debug for Content {
             Self::Whole(bytes) => f.debug_tuple("Whole").field(&bytes.len()).finish(),
             Self::Page(page) => f.debug_tuple("Page").field(&page.walk).finish(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::clock::Manual;
+    use crate::encode::Format;
+    use crate::exporter::scrapes::Scrapes;
+    use crate::registry::Registry;
+
+    #[test]
+    fn a_page_that_nobody_takes_is_given_up() {
+        let registry = Registry::new();
+        registry.counter("calls_total", "").register().unwrap();
+        let time = Manual::new();
+        time.run(|| {
+            for (waited, is_given) in [(60, true), (61, false)] {
+                let scrape = Scrapes::new(&registry, 1).start(Format::Text).unwrap();
+                let encoder = Encoder::new(Format::Text, false);
+                let encoding = Encoding::Identity;
+                let mut body = ExporterBody::page(registry.walk(), encoder, encoding, scrape);
+                time.advance(Duration::from_secs(waited));
+                let frame = body.frame().now_or_never().unwrap().unwrap();
+                assert_eq!(frame.is_ok(), is_given, "{waited} s");
+            }
+        });
     }
 }

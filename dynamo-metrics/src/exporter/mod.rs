@@ -6,6 +6,7 @@ mod body;
 mod compress;
 mod doors;
 mod guard;
+mod heard;
 mod landing;
 mod negotiate;
 mod push;
@@ -14,6 +15,7 @@ mod scrapes;
 mod server;
 mod system;
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -327,7 +329,7 @@ impl fmt::Debug for Answers {
 }
 
 /// The names that a query asks for by `name[]`.
-fn names(query: &str) -> Vec<String> {
+fn names(query: &str) -> HashSet<String> {
     form_urlencoded::parse(query.as_bytes())
         .filter(|(key, _)| key == "name[]")
         .map(|(_, name)| name.into_owned())

@@ -20,11 +20,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 
 use super::Exporter;
+use super::heard::first_word;
 
 /// Longest time for a client to say which protocol it speaks.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,8 +44,9 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Most connections at a time; others wait in the system's queue.
 const MOST_CONNECTIONS: usize = 256;
 
-/// What an HTTP/2 connection starts with.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Most bytes of a head that are read, and of a page that wait to be written, for a connection of
+/// HTTP/1: room for the longest path that there can be.
+const MOST_HELD: usize = 128 * 1024;
 
 /// Longest time for scrapes to end once the server is told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -86,6 +89,8 @@ struct UnixDoor {
 struct Reception {
     builder: auto::Builder<TokioExecutor>,
     exporter: Exporter,
+    /// Closes when the server is told to stop.
+    stopping: watch::Receiver<()>,
 }
 
 impl Exporter {
@@ -141,8 +146,11 @@ impl Exporter {
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     ) {
-        let graceful = GracefulShutdown::new();
-        Reception::new(self.clone()).answer(stream, graceful.watcher()).await;
+        let (_running, stopped) = watch::channel(());
+        let reception = Reception::new(self.clone(), stopped);
+        if let Some((stream, http2)) = reception.in_time(first_word(stream)).await {
+            reception.answer(stream, http2, GracefulShutdown::new().watcher()).await;
+        }
     }
 
     /// Listens at a Unix socket, whose file is removed when the server ends. One that nobody listens
@@ -205,7 +213,8 @@ impl Server {
     /// nothing is closed after 10 s, one that takes nothing of its answer after 30 s, and one without
     /// a request after 75 s (HTTP/1.1) or when it does not answer a ping (HTTP/2).
     pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let reception = Reception::new(self.exporter);
+        let (stopping, stopped) = watch::channel(());
+        let reception = Reception::new(self.exporter, stopped);
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let mut stop = pin!(stop);
@@ -232,7 +241,7 @@ impl Server {
                 }
             }
         }
-        drop(self.door);
+        drop((self.door, stopping));
         // Whatever is left after that is dropped with the set.
         let _ = timeout(DRAIN_TIMEOUT, graceful.shutdown()).await;
     }
@@ -253,12 +262,16 @@ impl Door {
 }
 
 impl Reception {
-    fn new(exporter: Exporter) -> Self {
+    fn new(exporter: Exporter, stopping: watch::Receiver<()>) -> Self {
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+        let http1 = &mut builder.http1();
+        // Who has asked for all that it wants may say so, and stays to read.
+        http1.half_close(true);
+        http1.max_buf_size(MOST_HELD);
+        http1.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
         let http2 = &mut builder.http2();
         http2.timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL);
-        Self { builder, exporter }
+        Self { builder, exporter, stopping }
     }
 
     /// Answers one client until it has gone. One that goes away, or says nothing, is no news.
@@ -266,25 +279,34 @@ impl Reception {
         match visitor {
             #[cfg(feature = "tls")]
             Visitor::Tcp(stream) if self.exporter.guard.has_tls() => {
-                let entered = timeout(FIRST_BYTES_TIMEOUT, self.enter(stream)).await;
-                if let Ok(Some((stream, http2))) = entered {
-                    let builder = self.builder.clone();
-                    let builder = if http2 { builder.http2_only() } else { builder.http1_only() };
-                    Self { builder, ..self }.answer(stream, watcher).await;
+                if let Some((stream, http2)) = self.in_time(self.enter(stream)).await {
+                    self.answer(stream, http2, watcher).await;
                 }
             }
             Visitor::Tcp(stream) => {
-                if timeout(FIRST_BYTES_TIMEOUT, first_bytes(&stream)).await.is_ok() {
-                    self.answer(stream, watcher).await;
+                if let Some((stream, http2)) = self.in_time(first_word(stream)).await {
+                    self.answer(stream, http2, watcher).await;
                 }
             }
             #[cfg(unix)]
             Visitor::Unix(stream) => {
-                if timeout(FIRST_BYTES_TIMEOUT, stream.readable()).await.is_ok() {
-                    self.answer(stream, watcher).await;
+                if let Some((stream, http2)) = self.in_time(first_word(stream)).await {
+                    self.answer(stream, http2, watcher).await;
                 }
             }
         }
+    }
+
+    /// What a client said first, unless it takes too long or the server stops before.
+    async fn in_time<T>(&self, first: impl Future<Output = Option<T>>) -> Option<T> {
+        let mut stopping = self.stopping.clone();
+        let mut stopped = pin!(stopping.changed());
+        let mut first = pin!(timeout(FIRST_BYTES_TIMEOUT, first));
+        poll_fn(|cx| match first.as_mut().poll(cx) {
+            Poll::Ready(first) => Poll::Ready(first.ok().flatten()),
+            Poll::Pending => stopped.as_mut().poll(cx).map(|_| None),
+        })
+        .await
     }
 
     /// A client's stream within TLS, once it has said something there, and whether it speaks HTTP/2.
@@ -303,6 +325,7 @@ impl Reception {
     async fn answer(
         self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        http2: bool,
         watcher: Watcher,
     ) {
         let exporter = self.exporter;
@@ -313,22 +336,10 @@ impl Reception {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let io = TokioIo::new(Box::pin(stream));
-        let connection = self.builder.serve_connection(io, service);
+        let builder = self.builder;
+        let builder = if http2 { builder.http2_only() } else { builder.http1_only() };
+        let connection = builder.serve_connection(io, service);
         let _ = watcher.watch(connection.into_owned()).await;
-    }
-}
-
-/// Waits until the client has said which protocol it speaks, and takes nothing of it.
-async fn first_bytes(stream: &TcpStream) {
-    let mut seen = [0; PREFACE.len()];
-    loop {
-        match stream.peek(&mut seen).await {
-            // The start of a preface, but not all of it: the rest must come in time.
-            Ok(n @ 1..) if n < PREFACE.len() && PREFACE.starts_with(&seen[..n]) => {
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-            _ => return,
-        }
     }
 }
 
@@ -338,36 +349,6 @@ mod tests {
 
     use super::*;
     use crate::registry::Registry;
-
-    /// What a client reads until the server closes, having said `said`; by tokio's clock, which
-    /// runs by itself where nothing else is to be done.
-    async fn answer(said: &[u8]) -> (Vec<u8>, Duration) {
-        let server = Exporter::new(&Registry::new()).bind("127.0.0.1:0").await.unwrap();
-        let address = server.local_addr().unwrap();
-        let serving = tokio::spawn(server.serve(std::future::pending()));
-        let start = tokio::time::Instant::now();
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(said).await.unwrap();
-        let mut read = Vec::new();
-        let _ = stream.read_to_end(&mut read).await;
-        serving.abort();
-        (read, start.elapsed())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_says_nothing_is_let_go() {
-        for said in [&b""[..], &PREFACE[..5]] {
-            let (read, after) = answer(said).await;
-            assert!(read.is_empty());
-            assert!(after >= FIRST_BYTES_TIMEOUT && after < HEAD_TIMEOUT, "{after:?}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_stops_in_the_middle_is_let_go() {
-        let (_, after) = answer(b"GET /metrics HT").await;
-        assert!(after >= HEAD_TIMEOUT && after < 2 * HEAD_TIMEOUT, "{after:?}");
-    }
 
     #[tokio::test]
     async fn connections_end_with_the_server() {

@@ -1,5 +1,6 @@
 //! The walk: every family once, in the order of names, in steps of any size.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::any::Position;
@@ -30,7 +31,7 @@ pub(crate) struct Walk {
     is_joined: bool,
     scratch: HistogramSnapshot,
     /// Names of families or of samples; all families if there are none.
-    only: Vec<String>,
+    only: HashSet<String>,
 }
 
 impl Walk {
@@ -56,25 +57,29 @@ impl Walk {
             other_at: At::default(),
             is_joined: false,
             scratch: HistogramSnapshot::default(),
-            only: Vec::new(),
+            only: HashSet::new(),
         }
     }
 
     /// Leaves out families that neither have one of these names nor a sample of it; with no names,
     /// none.
     #[cfg(feature = "exporter")]
-    pub(crate) fn only(self, names: Vec<String>) -> Self {
+    pub(crate) fn only(self, names: HashSet<String>) -> Self {
         Self { only: names, ..self }
     }
 
     fn shows(&self, (name, kind): (&str, MetricKind)) -> bool {
+        if self.only.is_empty() || self.only.contains(name) {
+            return true;
+        }
         let base = base(name, kind);
-        let is = |asked: &String| {
-            let rest = asked.strip_prefix(base);
-            let fits = |rest: &str| rest.is_empty() || kind.suffixes().contains(&rest);
-            asked == name || rest.is_some_and(fits)
-        };
-        self.only.is_empty() || self.only.iter().any(is)
+        let mut sample = base.to_owned();
+        self.only.contains(base)
+            || kind.suffixes().iter().any(|suffix| {
+                sample.truncate(base.len());
+                sample.push_str(suffix);
+                self.only.contains(&sample)
+            })
     }
 
     /// Shows at most `most` series to `visitor`; `false` if there are no more.

@@ -1,0 +1,21 @@
+//! Golden files: what is exposed, to the letter.
+
+use crate::tools::workspace;
+
+/// Fails unless the golden file `name` holds `text`; with `GOLDEN=overwrite` in the environment, it
+/// will.
+///
+/// # Panics
+/// If it does not.
+pub fn check(name: &str, text: &str) {
+    let path = workspace().join("tests/golden").join(name);
+    if std::env::var_os("GOLDEN").is_some_and(|value| value == "overwrite") {
+        std::fs::write(&path, text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap();
+    // Line by line, so that a failure says which.
+    for (number, (is, should)) in text.lines().zip(golden.lines()).enumerate() {
+        assert_eq!(is, should, "{name}, line {}; GOLDEN=overwrite writes it anew", number + 1);
+    }
+    assert_eq!(text.len(), golden.len());
+}
