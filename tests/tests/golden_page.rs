@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use dynamo_metrics::clock::Manual;
 use dynamo_metrics::encode::{self, TextEncoder, TextFormat};
+use dynamo_metrics::label::LabelValue;
 use dynamo_metrics::metric::visit::{Family, Series, Visitor};
 use dynamo_metrics::metric::{ExemplarLabels, NativeBuckets, TraceContext};
 use dynamo_metrics::registry::Registry;
@@ -43,6 +44,10 @@ mod io_prometheus_client {
         pub(crate) gauge: Option<Gauge>,
         #[prost(message, optional, tag = "3")]
         pub(crate) counter: Option<Counter>,
+        #[prost(message, optional, tag = "4")]
+        pub(crate) summary: Option<Summary>,
+        #[prost(message, optional, tag = "5")]
+        pub(crate) untyped: Option<Gauge>,
         #[prost(message, optional, tag = "7")]
         pub(crate) histogram: Option<Histogram>,
     }
@@ -69,6 +74,24 @@ mod io_prometheus_client {
         pub(crate) exemplar: Option<Exemplar>,
         #[prost(message, optional, tag = "3")]
         pub(crate) created: Option<Timestamp>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub(crate) struct Summary {
+        #[prost(uint64, tag = "1")]
+        pub(crate) sample_count: u64,
+        #[prost(double, tag = "2")]
+        pub(crate) sample_sum: f64,
+        #[prost(message, repeated, tag = "3")]
+        pub(crate) quantile: Vec<Quantile>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub(crate) struct Quantile {
+        #[prost(double, tag = "1")]
+        pub(crate) quantile: f64,
+        #[prost(double, tag = "2")]
+        pub(crate) value: f64,
     }
 
     #[derive(Clone, PartialEq, Message)]
@@ -136,6 +159,44 @@ use io_prometheus_client::{MetricFamily, Timestamp};
 
 const TRACE: TraceContext = TraceContext::new(0x4bf9_2f35, 0x00f0_67aa, true);
 
+/// What another process tells, with each kind that there is.
+const ENGINE: &str = "\
+# TYPE batch histogram
+# HELP batch Sequences of a batch, in a \\\"step\\\".
+batch_bucket{le=\"1.0\"} 2
+batch_bucket{le=\"8.0\"} 5 # {trace_id=\"5e\"} 3
+batch_bucket{le=\"+Inf\"} 6
+batch_sum 30.5
+batch_count 6
+# TYPE build info
+build_info{version=\"0.9\"} 1
+# TYPE depth gaugehistogram
+depth_bucket{le=\"4.0\"} 1
+depth_bucket{le=\"+Inf\"} 3
+depth_gcount 3
+depth_gsum 40
+# TYPE engine_state stateset
+engine_state{engine_state=\"idle\"} 0
+engine_state{engine_state=\"busy\"} 1
+# TYPE odd unknown
+odd{dynamo_component=\"theirs\"} -1.5
+# TYPE step_seconds summary
+# UNIT step_seconds seconds
+step_seconds{quantile=\"0.5\"} 0.25
+step_seconds{quantile=\"0.99\"} NaN
+step_seconds_sum 7.5
+step_seconds_count 30
+# TYPE steps counter
+steps_total 30
+# EOF
+";
+
+#[derive(LabelValue)]
+enum Phase {
+    Starting,
+    Serving,
+}
+
 /// When the first series was made, in milliseconds since 1970.
 #[derive(Default)]
 struct Start(Option<u64>);
@@ -144,7 +205,7 @@ impl Visitor for Start {
     fn family(&mut self, _: &Family<'_>) {}
 
     fn series(&mut self, series: &Series<'_>) {
-        self.0 = Some(self.0.map_or(series.created, |start| start.min(series.created)));
+        self.0 = series.created.into_iter().chain(self.0).min();
     }
 }
 
@@ -185,6 +246,11 @@ fn tree(time: &Manual) -> Registry {
     for sample in [0.0, 0.25, 0.75, 1.0, 7.5, f64::NAN] {
         waits.observe(sample);
     }
+    scope.info("build_info", "What runs.").label("version", "1.4").register().unwrap();
+    let phase = scope.state_set("phase", "What it does.").register().unwrap();
+    phase.set(&Phase::Serving);
+    let engine = registry.namespace("prod-a").component("engine");
+    engine.add_expfmt_callback(|| Ok::<_, std::io::Error>(ENGINE.to_owned()));
     registry
 }
 
@@ -194,7 +260,9 @@ fn since_start(page: &str, start: u64) -> String {
         let is_timed =
             line.contains(" # {") || line.split(['{', ' ']).next()?.ends_with("_created");
         let (rest, seconds) = line.rsplit_once(' ').filter(|_| is_timed)?;
-        let passed = seconds.parse::<f64>().ok()? * 1e3 - start as f64;
+        // An exemplar that others told may have no time, and ends in its value.
+        let seconds = seconds.parse::<f64>().ok().filter(|seconds| *seconds > 1e9)?;
+        let passed = seconds * 1e3 - start as f64;
         Some(format!("{rest} start+{} ms", passed.round()))
     };
     let lines = page.lines().map(|text| line(text).unwrap_or_else(|| text.to_owned()) + "\n");
