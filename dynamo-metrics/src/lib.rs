@@ -9,7 +9,7 @@
 //! - [`encode`]: the Prometheus text format, OpenMetrics and protobuf.
 //! - `exporter`: `/metrics`, `/health` and `/live` as a service, mounted or on its own.
 //! - [`health`]: whether endpoints are ready, and canaries that find out.
-//! - [`foreign`]: other processes' pages of metrics, read and checked.
+//! - [`foreign`]: other processes' values: pages that are read and checked, collectors.
 //! - [`instrumented_endpoint`]: the attribute that measures an `async fn`. For HTTP services there
 //!   is the layer of the crate `dynamo-metrics-tower`.
 //! - [`clock`]: the one door to time, which tests can move.

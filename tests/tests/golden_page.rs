@@ -248,6 +248,7 @@ fn tree(time: &Manual) -> Registry {
     }
     scope.info("build_info", "What runs.").label("version", "1.4").register().unwrap();
     let phase = scope.state_set("phase", "What it does.").register().unwrap();
+    phase.set(&Phase::Starting);
     phase.set(&Phase::Serving);
     let engine = registry.namespace("prod-a").component("engine");
     engine.add_expfmt_callback(|| Ok::<_, std::io::Error>(ENGINE.to_owned()));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use http_body::Body;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -13,13 +14,16 @@ use super::backend::Backends;
 use super::body::ExporterBody;
 use super::push::Pushes;
 use super::read::{ReadError, read};
-use super::{not_allowed, plain};
+use super::{busy, not_allowed, plain};
 
 /// Most bytes of a list of backends.
 const LONGEST_LIST: usize = 64 * 1024;
 
 /// Longest time for a client to send what it brings.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Most bodies that are read at once: each may be as long as it may be.
+pub(super) const MOST_BODIES: usize = 8;
 
 /// A door, by its path.
 pub(super) enum Door<'a> {
@@ -44,15 +48,15 @@ pub(super) fn door(path: &str) -> Option<Door<'_>> {
 pub(super) async fn backends<B: Body>(
     backends: &Backends,
     head: &Parts,
-    body: B,
+    (body, places): (B, &Semaphore),
 ) -> Response<ExporterBody> {
     let list = || plain(StatusCode::OK, lines(backends.list()));
     match head.method {
         Method::GET => list(),
         Method::HEAD => list().map(ExporterBody::left_out),
         Method::POST | Method::DELETE => {
-            let text = match brought(body, LONGEST_LIST).await {
-                Ok(text) => String::from_utf8(text),
+            let text = match brought(body, LONGEST_LIST, places).await {
+                Ok((text, _)) => String::from_utf8(text),
                 Err(refusal) => return refusal,
             };
             let Ok(text) = text else { return plain(StatusCode::BAD_REQUEST, "not UTF-8\n") };
@@ -76,11 +80,11 @@ pub(super) async fn push<B: Body>(
     pushes: &Pushes,
     path: [&str; 3],
     head: &Parts,
-    body: B,
+    (body, places): (B, &Semaphore),
 ) -> Response<ExporterBody> {
     match head.method {
         Method::PUT | Method::POST => {
-            let page = match brought(body, pushes.most_bytes()).await {
+            let (page, place) = match brought(body, pushes.most_bytes(), places).await {
                 Ok(page) => page,
                 Err(refusal) => return refusal,
             };
@@ -88,7 +92,9 @@ pub(super) async fn push<B: Body>(
             let headers = head.headers.clone();
             let put = move || pushes.put(&path.each_ref().map(String::as_str), &headers, &page);
             // Megabytes of text take a while.
-            match spawn_blocking(put).await {
+            let put = spawn_blocking(put).await;
+            drop(place);
+            match put {
                 Ok((status, text)) => plain(status, text),
                 Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the page was not read\n"),
             }
@@ -99,10 +105,15 @@ pub(super) async fn push<B: Body>(
     }
 }
 
-/// A body, or why it is not taken.
-async fn brought<B: Body>(body: B, most: usize) -> Result<Vec<u8>, Response<ExporterBody>> {
+/// A body, with its place among those that are read, or why it is not taken.
+async fn brought<B: Body>(
+    body: B,
+    most: usize,
+    places: &Semaphore,
+) -> Result<(Vec<u8>, SemaphorePermit<'_>), Response<ExporterBody>> {
+    let Ok(place) = places.try_acquire() else { return Err(busy("too many bodies at once\n")) };
     match timeout(BODY_TIMEOUT, read(body, most)).await {
-        Ok(Ok(body)) => Ok(body),
+        Ok(Ok(body)) => Ok((body, place)),
         Ok(Err(ReadError::TooLong)) => {
             Err(plain(StatusCode::PAYLOAD_TOO_LARGE, format!("longer than {most} bytes\n")))
         }

@@ -29,6 +29,7 @@ use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFT
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
+use tokio::sync::Semaphore;
 use tower_service::Service;
 
 pub use backend::{Backend, BackendError, BackendHandle, Backends, BackendsError};
@@ -68,11 +69,16 @@ const SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
 /// | `/metrics` | the registry: OpenMetrics, the Prometheus text format or protobuf, as `Accept` asks; gzip or zstd, as `Accept-Encoding` does; with `name[]`, only families and samples of these names |
 /// | `/health` | 200, and `{"status":"ready","uptime":{..},"endpoints":{}}` |
 /// | `/live` | 200, for as long as the process answers |
+/// | `/backends` | addresses of other processes, if [accepted](Self::accept_backends) |
+/// | `/push/{namespace}/{component}/{endpoint}` | takes pages, if [accepted](Self::accept_pushes) |
 ///
 /// It is a [`Service`] that can be mounted in a router, and it can [serve by itself](Self::bind). It
 /// answers at these paths alone: mount it so that it sees them (in axum, by `route_service` at
 /// `/metrics`, or by `nest_service` anywhere). What it does itself is measured too, as
 /// `dynamo_metrics_exporter_*`.
+///
+/// What has to be asked for its values runs in tokio, which must have its timer then, and is waited
+/// for within the [scrape's time](Self::scrape_timeout).
 ///
 /// # Examples
 /// ```
@@ -98,6 +104,8 @@ pub struct Exporter {
     answers: Option<Answers>,
     backends: Option<Backends>,
     pushes: Option<Pushes>,
+    /// Places for bodies that are being read.
+    places: Arc<Semaphore>,
     guard: Guard,
 }
 
@@ -126,6 +134,7 @@ impl Exporter {
             answers: None,
             backends: None,
             pushes: None,
+            places: Arc::new(Semaphore::new(doors::MOST_BODIES)),
             guard: Guard::open(),
         }
     }
@@ -220,10 +229,10 @@ impl Exporter {
     async fn respond<B: Body>(&self, head: &Parts, body: B) -> Response<ExporterBody> {
         match (doors::door(head.uri.path()), &self.backends, &self.pushes) {
             (Some(Door::Backends), Some(backends), _) => {
-                return doors::backends(backends, head, body).await;
+                return doors::backends(backends, head, (body, &self.places)).await;
             }
             (Some(Door::Push(path)), _, Some(pushes)) => {
-                return doors::push(pushes, path, head, body).await;
+                return doors::push(pushes, path, head, (body, &self.places)).await;
             }
             _ => drop(body),
         }
@@ -251,9 +260,7 @@ impl Exporter {
         let format = negotiate::format(&head.headers);
         let encoding = Encoding::wanted(&head.headers);
         let Some(scrape) = self.scrapes.start(format) else {
-            let mut refusal = plain(StatusCode::SERVICE_UNAVAILABLE, "too many scrapes at once\n");
-            refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            return refusal;
+            return busy("too many scrapes at once\n");
         };
         let patience = ask::patience(&head.headers, self.scrape_timeout);
         let walk = self.questions.walk(&self.registry, patience).await;
@@ -314,6 +321,13 @@ impl fmt::Debug for ExporterFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ExporterFuture")
     }
+}
+
+/// An answer for whoever should come again in a second.
+fn busy(text: &'static str) -> Response<ExporterBody> {
+    let mut refusal = plain(StatusCode::SERVICE_UNAVAILABLE, text);
+    refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    refusal
 }
 
 fn not_allowed(allowed: &'static str) -> Response<ExporterBody> {

@@ -16,6 +16,10 @@ use crate::registry::{Answer, Ask, CollectorHandle, Registry, SameLabel};
 /// How long a page is shown, unless the door is told otherwise.
 const EXPIRY: Duration = Duration::from_secs(300);
 
+/// Longest page, in bytes, and most series of one, unless the door is told otherwise: what a job has
+/// to say, for as many jobs as there may be.
+const PAGE: (usize, usize) = (1 << 20, 10_000);
+
 /// Most endpoints with a page, unless the door is told otherwise.
 const MOST: usize = 64;
 
@@ -64,7 +68,8 @@ impl Pushes {
     #[must_use]
     pub fn new(registry: &Registry) -> Self {
         let (registry, groups) = (registry.clone(), Arc::default());
-        Self { registry, expiry: EXPIRY, most: MOST, limits: Limits::default(), groups }
+        let limits = Limits::default().bytes(PAGE.0).series(PAGE.1);
+        Self { registry, expiry: EXPIRY, most: MOST, limits, groups }
     }
 
     /// Shows a page for so long (default: 5 minutes).
@@ -81,7 +86,7 @@ impl Pushes {
         self
     }
 
-    /// Takes and keeps so much of a page (default: 16 MiB, 100 000 series; see [`Limits`]).
+    /// Takes and keeps so much of a page (default: 1 MiB, 10 000 series; see [`Limits`]).
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
-use dynamo_metrics::exporter::{DEFAULT_ADDRESS, Exporter};
+use dynamo_metrics::exporter::{Backends, DEFAULT_ADDRESS, Exporter};
 use dynamo_metrics::health::Health;
 use dynamo_metrics::llm::{FrontendMetrics, register_uptime};
 use dynamo_metrics::registry::Registry;
@@ -106,8 +106,12 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let listener = bind("--listen", &options.listen).await?;
     let health = Health::new(&registry)?;
     let report = health.clone();
+    // Other processes' metrics: those of DYN_BACKENDS, and those that come to be told of.
+    let backends = Backends::new(&registry);
+    backends.env(|name| std::env::var(name).ok()).context("DYN_BACKENDS")?;
     let metrics = Exporter::new(&registry)
         .answers(move |path| report.answer(path))
+        .accept_backends(&backends)
         .listen(bind("--metrics-listen", &options.metrics_listen).await?);
     let (address, metrics_address) = (listener.local_addr()?, metrics.local_addr()?);
 

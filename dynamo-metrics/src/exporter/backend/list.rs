@@ -22,7 +22,7 @@ const EXCERPT: usize = 100;
 
 /// The backends of a registry, by the endpoints that they are of.
 ///
-/// They come from [text](Self::add), from [`DYN_BACKENDS`](Self::add_from_env), and, where an
+/// They come from [text](Self::add), from [`DYN_BACKENDS`](Self::env), and, where an
 /// exporter [accepts](crate::exporter::Exporter::accept_backends) it, over HTTP. An entry is
 /// `namespace.component.endpoint=URL`, and may go on with `;timeout=2s` (or `ms`), `;prefix=..`,
 /// `;only=a|b`, `;without=a|b` and `;honor_labels`, which are what [`Backend`] has; commas and line
@@ -76,9 +76,6 @@ pub enum BackendsError {
     /// The backend's own metrics cannot be registered.
     #[error("the backend's metrics cannot be registered")]
     Register(#[from] RegisterError),
-    /// The variable's value is no text.
-    #[error("DYN_BACKENDS is not UTF-8")]
-    Variable,
 }
 
 impl Backends {
@@ -117,12 +114,17 @@ impl Backends {
     ///
     /// # Errors
     /// [`BackendsError`], for the first entry that is wrong; none is taken then.
-    pub fn add_from_env(&self) -> Result<usize, BackendsError> {
-        match std::env::var(VARIABLE) {
-            Ok(text) => self.add(&text),
-            Err(std::env::VarError::NotPresent) => Ok(0),
-            Err(std::env::VarError::NotUnicode(_)) => Err(BackendsError::Variable),
-        }
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::{exporter::Backends, registry::Registry};
+    ///
+    /// let backends = Backends::new(&Registry::new());
+    /// assert_eq!(backends.env(|name| std::env::var(name).ok())?, 0);
+    /// # Ok::<(), dynamo_metrics::exporter::BackendsError>(())
+    /// ```
+    pub fn env(&self, look_up: impl Fn(&str) -> Option<String>) -> Result<usize, BackendsError> {
+        look_up(VARIABLE).map_or(Ok(0), |text| self.add(&text))
     }
 
     /// Removes the backend of this endpoint at this address; whether it was there.
