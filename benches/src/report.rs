@@ -117,7 +117,7 @@ fn soaked(minutes: u64) -> anyhow::Result<bool> {
     if minutes >= ENOUGH {
         let mut results = fs::read_to_string(RESULTS).unwrap_or_default();
         results.truncate(results.find(soak::TITLE).unwrap_or(results.len()));
-        write(&(results.trim_end().to_owned() + "\n\n" + &section))?;
+        write(&format!("{}\n\n{section}", results.trim_end()))?;
     }
     Ok(is_well)
 }
