@@ -1,6 +1,5 @@
 //! Collectors: code that tells values which somebody else keeps, whenever somebody gathers.
 
-use std::error::Error;
 use std::future::Future;
 
 use super::book::Book;
@@ -10,10 +9,7 @@ use super::limits::DEFAULT;
 use super::{Fault, Format, Parsed, Value, parse};
 use crate::label::LabelValue as _;
 use crate::metric::MetricKind;
-use crate::registry::{Answer, Ask, Later, SameLabel, Scope, Trouble};
-
-/// What went wrong in a collector, for people.
-type Failure = Box<dyn Error + Send + Sync>;
+use crate::registry::{Answer, Ask, Failure, Later, SameLabel, Scope, Trouble};
 
 /// What a collector tells.
 ///
@@ -269,7 +265,7 @@ impl Scope {
     }
 }
 
-fn finish<E: Into<Failure>>(collected: Collected, error: Option<E>) -> Answer {
+pub(super) fn finish<E: Into<Failure>>(collected: Collected, error: Option<E>) -> Answer {
     let mut answer = collected.into_answer();
     if let Some(error) = error {
         answer.troubles.extend(Answer::trouble("failed", error.into().to_string()).troubles);

@@ -11,6 +11,7 @@
 //!   text, capped.
 
 mod any;
+mod below;
 mod builder;
 mod error;
 mod families;
@@ -37,6 +38,7 @@ use std::sync::{Arc, OnceLock};
 
 pub use builder::MetricBuilder;
 pub use error::RegisterError;
+pub(crate) use families::OpenFamily;
 pub use families::{DynamicFamily, Family};
 pub(crate) use gather::Walk;
 pub(crate) use merge::Told;
@@ -44,7 +46,7 @@ pub(crate) use scope::Place;
 pub use scope::Scope;
 #[cfg(feature = "exporter")]
 pub(crate) use source::message as panic_message;
-pub(crate) use source::{Answer, Ask, Asked, Later, SameLabel, SourceHandle, Trouble};
+pub(crate) use source::{Answer, Ask, Asked, Failure, Later, SameLabel, SourceHandle, Trouble};
 
 use crate::metric::visit::Visitor;
 use node::Tree;
@@ -121,7 +123,7 @@ impl Registry {
 
     /// All that is asked before a gather.
     pub(crate) fn asked(&self) -> Vec<Arc<Asked>> {
-        self.0.tree.asked()
+        self.0.asked()
     }
 
     /// Counts update callbacks that did not end in time.
