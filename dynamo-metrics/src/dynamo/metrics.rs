@@ -200,6 +200,7 @@ impl Metrics {
     ///
     /// # Cost
     /// A walk over all series of the registry.
+    #[must_use]
     pub fn prometheus_expfmt(&self) -> Result<String, Infallible> {
         Ok(super::text(&self.0))
     }

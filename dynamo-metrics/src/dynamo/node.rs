@@ -94,6 +94,7 @@ impl MetricsRegistry {
     ///
     /// # Errors
     /// None.
+    #[must_use]
     pub fn prometheus_expfmt_combined(&self) -> Result<String, std::convert::Infallible> {
         Ok(super::text(&self.0))
     }

@@ -45,7 +45,6 @@ impl<M: Metric> MetricVec<M> {
 
     /// Removes the series of these label values; whether it was there. Handles that somebody holds
     /// record to a value that is not shown any more.
-    #[expect(clippy::must_use_candidate, reason = "removing is the point")]
     pub fn remove_label_values<V: AsRef<str>>(&self, values: &[V]) -> bool {
         with(values, |values| self.0.remove(values))
     }

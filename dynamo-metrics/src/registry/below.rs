@@ -169,7 +169,7 @@ impl Visitor for Copied {
 
     fn series(&mut self, series: &visit::Series<'_>) {
         let Some(family) = self.0.last_mut() else { return };
-        let labels = series.labels.iter();
+        let labels = series.labels.iter().filter(|(_, value)| !value.is_empty());
         let mut exemplars: Vec<_> = Vec::new();
         let value = match series.value {
             visit::Value::Counter(number) => {

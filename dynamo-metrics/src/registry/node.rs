@@ -298,7 +298,9 @@ impl Node {
             seen(self, &contents);
             contents.children.clone()
         };
-        children.iter().for_each(|child| child.visit(seen));
+        for child in &children {
+            child.visit(seen);
+        }
     }
 
     /// Its own, in the tree; the root's is 0.
