@@ -233,8 +233,8 @@ fn a_level_shows_itself_and_what_is_below() {
     let a = drt.namespace("a");
     let inner = a.namespace("b").component("c");
     let other = drt.namespace("other").component("c");
-    for (i, scope) in [&a, &inner, &other].into_iter().enumerate() {
-        scope.metrics().create_intgauge("depth", "Depth.", &[]).unwrap().set(i as i64);
+    for (i, scope) in (0..).zip([&a, &inner, &other]) {
+        scope.metrics().create_intgauge("depth", "Depth.", &[]).unwrap().set(i);
         scope.get_metrics_registry().add_expfmt_callback(Arc::new(move || {
             Ok(format!("page{i}{{dynamo_namespace=\"raw-{i}\"}} 1\n"))
         }));

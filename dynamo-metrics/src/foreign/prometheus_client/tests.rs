@@ -258,7 +258,9 @@ fn our_metrics_are_theirs_too() {
         .native(NativeBuckets::default())
         .register()
         .unwrap();
-    [0.5, 0.75, 9.0].into_iter().for_each(|wait| waits.observe(wait));
+    for wait in [0.5, 0.75, 9.0] {
+        waits.observe(wait);
+    }
     theirs.register_with_unit("wait", "", Unit::Seconds, waits);
     // A family of theirs makes metrics of ours that no registry of ours shows.
     let family = Family::<Pairs, metric::Counter>::default();
@@ -293,7 +295,9 @@ fn our_metrics_are_theirs_too() {
 
 /// Families with their help, unit, and series with value and labels, as a scrape sees them.
 #[derive(Debug, Default, PartialEq)]
-struct Seen(Vec<(String, MetricKind, String, Option<String>, Vec<String>)>);
+struct Seen(Vec<SeenFamily>);
+
+type SeenFamily = (String, MetricKind, String, Option<String>, Vec<String>);
 
 impl Visitor for Seen {
     fn family(&mut self, family: &visit::Family<'_>) {
@@ -340,7 +344,9 @@ fn a_registry_of_ours_comes_back_from_theirs_as_it_was() {
     let ours = Registry::builder().worker_id(7).build();
     let scope = ours.namespace("n").component("c");
     let hits = scope.counter("hits_total", "A \"count\".").dynamic_family(["path"]).unwrap();
-    [NASTY, "/", ""].into_iter().for_each(|path| hits.with([path]).inc_by(5));
+    for path in [NASTY, "/", ""] {
+        hits.with([path]).inc_by(5);
+    }
     scope.gauge("level", "").register().unwrap().set(-3);
     scope.info("build_info", "Build").label("version", "1").register().unwrap();
     scope.counter("sent_bytes_total", "").unit(OurUnit::Bytes).register().unwrap().inc_by(1 << 40);
@@ -350,7 +356,9 @@ fn a_registry_of_ours_comes_back_from_theirs_as_it_was() {
         .buckets([0.001, 0.5, 1e6])
         .dynamic_family(["k"])
         .unwrap();
-    [0.0005, 0.25, 0.5, 3.0, 1e9].into_iter().for_each(|wait| waits.with(["v"]).observe(wait));
+    for wait in [0.0005, 0.25, 0.5, 3.0, 1e9] {
+        waits.with(["v"]).observe(wait);
+    }
     scope.add_expfmt_callback(|| {
         let page = "# TYPE engine histogram\nengine_bucket{le=\"1\"} 2\nengine_bucket{le=\"+Inf\"} 5\n\
                     engine_sum 9\nengine_count 5\nplain 1\n";
