@@ -9,6 +9,8 @@ use dynamo_metrics::dynamo::{
 };
 use dynamo_metrics::encode;
 use dynamo_metrics::exporter::Exporter;
+use dynamo_metrics::foreign::{Format, Limits, parse};
+use dynamo_metrics::metric::{ExemplarLabels, NativeBuckets};
 use dynamo_metrics::name::LabelNameError;
 use dynamo_metrics::registry::{RegisterError, Registry};
 
@@ -326,6 +328,31 @@ fn registries_within_registries_are_shown_once() {
     // A level that goes takes them along, unless another one shows them.
     drt.namespace("n").remove();
     assert!(encode::text(&drt).contains("\ndynamo_component_steps_total 3\n"));
+}
+
+#[test]
+fn a_registry_within_another_loses_nothing_on_the_way() {
+    let engine = Registry::new();
+    let sizes = engine.histogram("sizes", "Sizes.").buckets([1.0, 10.0]).exemplars();
+    let sizes = sizes.native(NativeBuckets::default()).dynamic_family(["k"]).unwrap();
+    let labels = ExemplarLabels::new([("trace_id", "a\"b")]).unwrap();
+    for (k, size) in [("", 0.5), ("v", 0.25), ("v", 7.0), ("v", 1e9), ("q\"\\\n", 2.0)] {
+        sizes.with([k]).observe_with_exemplar(size, &labels);
+    }
+    let calls = engine.counter("calls_total", "").exemplars();
+    calls.register().unwrap().inc_by_with_exemplar(3, &labels);
+    engine.info("build_info", "").label("version", "1").register().unwrap();
+    engine.float_gauge("share", "").register().unwrap().set(-0.5);
+    let read = |registry: &Registry| {
+        let page = encode::protobuf(registry);
+        let parsed = parse(&page, Format::Protobuf, &Limits::default());
+        assert_eq!(parsed.totals, []);
+        parsed.families
+    };
+    let drt = Registry::new();
+    drt.component("c").get_metrics_registry().add_child_registry(&engine.get_metrics_registry());
+    assert_eq!(read(&drt), read(&engine));
+    assert_eq!(read(&drt).len(), 4);
 }
 
 #[test]

@@ -48,7 +48,8 @@ impl MetricsRegistry {
     /// are one; a series that is in both is this registry's. Whole numbers past 2⁵³ lose their last
     /// digits on the way.
     ///
-    /// It stays for as long as this level does, and is kept alive by it.
+    /// It stays for as long as this level does, and is kept alive by it; two that show each other keep
+    /// each other.
     ///
     /// # Examples
     /// ```
