@@ -10,6 +10,7 @@
 //! - `exporter`: `/metrics`, `/health` and `/live` as a service, mounted or on its own.
 //! - [`health`]: whether endpoints are ready, and canaries that find out.
 //! - [`foreign`]: other processes' values: pages that are read and checked, collectors.
+//! - [`dynamo`]: the names of Dynamo's own API, for components that move.
 //! - [`instrumented_endpoint`]: the attribute that measures an `async fn`. For HTTP services there
 //!   is the layer of the crate `dynamo-metrics-tower`.
 //! - [`clock`]: the one door to time, which tests can move.
@@ -40,6 +41,7 @@ extern crate self as dynamo_metrics;
 
 mod cell;
 pub mod clock;
+pub mod dynamo;
 pub mod encode;
 #[cfg(feature = "exporter")]
 pub mod exporter;

@@ -20,6 +20,7 @@ pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
     for alone in [
         &["-p", "dynamo-metrics"][..],
         &["-p", "dynamo-metrics", "--no-default-features"],
+        &["-p", "dynamo-metrics", "--no-default-features", "--features", "prometheus-client"],
         &["-p", "dynamo-metrics-macros"],
         &["-p", "dynamo-metrics-tower"],
     ] {

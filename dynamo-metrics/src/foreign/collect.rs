@@ -1,6 +1,5 @@
 //! Collectors: code that tells values which somebody else keeps, whenever somebody gathers.
 
-use std::error::Error;
 use std::sync::Arc;
 
 use super::book::Book;
@@ -12,10 +11,7 @@ use crate::label::LabelValue as _;
 use crate::metric::MetricKind;
 #[cfg(feature = "exporter")]
 use crate::registry::Later;
-use crate::registry::{Answer, Ask, CollectorHandle, SameLabel, Scope, Trouble};
-
-/// What went wrong in a collector, for people.
-type Failure = Box<dyn Error + Send + Sync>;
+use crate::registry::{Answer, Ask, CollectorHandle, Failure, SameLabel, Scope, Trouble};
 
 /// What a collector tells.
 ///
@@ -277,7 +273,7 @@ impl Scope {
     }
 }
 
-fn finish<E: Into<Failure>>(collected: Collected, error: Option<E>) -> Answer {
+pub(super) fn finish<E: Into<Failure>>(collected: Collected, error: Option<E>) -> Answer {
     let mut answer = collected.into_answer();
     if let Some(error) = error {
         answer.troubles.extend(Answer::trouble("failed", error.into().to_string()).troubles);

@@ -35,6 +35,8 @@ mod message;
 mod native;
 mod number;
 mod point;
+#[cfg(feature = "prometheus-client")]
+pub mod prometheus_client;
 #[cfg(feature = "protobuf")]
 mod protobuf;
 #[cfg(test)]

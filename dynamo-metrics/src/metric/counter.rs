@@ -89,6 +89,12 @@ impl Counter {
 }
 
 impl FloatCounter {
+    /// Adds one.
+    #[inline]
+    pub fn inc(&self) {
+        self.inc_by(1.0);
+    }
+
     /// Adds `by`; what is negative, infinite or not a number is dropped and counted.
     #[inline]
     pub fn inc_by(&self, by: f64) {

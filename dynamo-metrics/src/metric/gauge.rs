@@ -54,6 +54,24 @@ impl Gauge {
         self.0.value.add(n);
     }
 
+    /// Takes `n` away.
+    #[inline]
+    pub fn sub(&self, n: i64) {
+        self.add(n.wrapping_neg());
+    }
+
+    /// Adds one.
+    #[inline]
+    pub fn inc(&self) {
+        self.add(1);
+    }
+
+    /// Takes one away.
+    #[inline]
+    pub fn dec(&self) {
+        self.add(-1);
+    }
+
     /// The value last set, with what was added since.
     #[must_use]
     pub fn get(&self) -> i64 {
@@ -72,6 +90,24 @@ impl FloatGauge {
     #[inline]
     pub fn add(&self, by: f64) {
         self.0.value.add(by);
+    }
+
+    /// Takes `by` away.
+    #[inline]
+    pub fn sub(&self, by: f64) {
+        self.add(-by);
+    }
+
+    /// Adds one.
+    #[inline]
+    pub fn inc(&self) {
+        self.add(1.0);
+    }
+
+    /// Takes one away.
+    #[inline]
+    pub fn dec(&self) {
+        self.add(-1.0);
     }
 
     /// The value last set, with what was added since.

@@ -137,6 +137,11 @@ impl<'a> Labels<'a> {
         Self(Source::Foreign(labels, more))
     }
 
+    /// Whether somebody else keeps the series.
+    pub(crate) fn are_foreign(&self) -> bool {
+        matches!(self.0, Source::Foreign(..))
+    }
+
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
         let (own, more): (Option<_>, [Pairs<'a>; 2]) = match self.0 {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::RegisterError;
-use super::families::{DynamicFamily, Family};
+use super::families::{DynamicFamily, Family, OpenFamily};
 use super::family::{Closed, FamilyCore, is};
 use super::group::{Choices, Group};
 use super::index::{Index, Wanted, base};
@@ -154,6 +154,17 @@ impl<M: Metric> MetricBuilder<M> {
         names: [&str; N],
     ) -> Result<DynamicFamily<M, N>, RegisterError> {
         self.group(&names, true).map(|(core, group)| DynamicFamily::new(core, group))
+    }
+
+    /// The same, for names whose number is known when the program runs.
+    ///
+    /// # Errors
+    /// Any of [`RegisterError`]; [`RegisterError::NoLabels`] if there is no name.
+    pub(crate) fn open_family(self, names: &[&str]) -> Result<OpenFamily<M>, RegisterError> {
+        if names.is_empty() {
+            return Err(RegisterError::NoLabels { name: self.name });
+        }
+        self.group(names, true).map(|(core, group)| OpenFamily::new(core, group))
     }
 
     fn group(self, names: &[&str], open: bool) -> Result<Place<M>, RegisterError> {

@@ -48,6 +48,12 @@ pub enum RegisterError {
         /// The exposed name.
         name: String,
     },
+    /// What differs in labels was given the name of none.
+    #[error("{name} needs the name of a label")]
+    NoLabels {
+        /// The name as it was given.
+        name: String,
+    },
     /// The process holds as many values as it can (four million columns; a counter takes one, a
     /// histogram one for each bound and two more).
     #[error("no place is left for another value")]

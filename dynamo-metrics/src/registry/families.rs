@@ -59,6 +59,12 @@ pub struct DynamicFamily<M: Metric, const N: usize> {
     group: Arc<Group<M>>,
 }
 
+/// The same, where the number of labels is known when the program runs.
+pub(crate) struct OpenFamily<M: Metric> {
+    core: Arc<FamilyCore<M>>,
+    group: Arc<Group<M>>,
+}
+
 impl<L: LabelSet, M: Metric> Family<L, M> {
     pub(super) fn new(core: Arc<FamilyCore<M>>, group: Arc<Group<M>>) -> Self {
         // An array would hold what is to go after its time.
@@ -168,6 +174,38 @@ impl<M: Metric, const N: usize> DynamicFamily<M, N> {
     }
 }
 
+impl<M: Metric> OpenFamily<M> {
+    pub(super) fn new(core: Arc<FamilyCore<M>>, group: Arc<Group<M>>) -> Self {
+        Self { core, group }
+    }
+
+    /// How many labels there are.
+    pub(crate) fn names(&self) -> usize {
+        self.group.template.varying()
+    }
+
+    /// The metric of these label values, made if it is new; `None` if they are not as many as the
+    /// names.
+    pub(crate) fn with(&self, values: &[&str]) -> Option<M> {
+        (values.len() == self.names()).then(|| {
+            let found = self.group.with(&self.core, values, M::clone);
+            found.unwrap_or_else(|TooManyColumns| lost(&self.core))
+        })
+    }
+
+    /// A metric that nobody sees, for values that are no label set of the family: each is counted
+    /// as a bad sample.
+    pub(crate) fn misfit(&self) -> M {
+        self.core.head.health.invalid.inc();
+        M::lost()
+    }
+
+    /// Removes the series of these label values; whether it was there.
+    pub(crate) fn remove(&self, values: &[&str]) -> bool {
+        values.len() == self.names() && self.core.remove(&self.group, values)
+    }
+}
+
 /// A metric that nobody sees: there is no place for its value. That shows as overflow.
 fn lost<M: Metric>(core: &FamilyCore<M>) -> M {
     core.head.health.overflow.inc();
@@ -187,6 +225,12 @@ impl<M: Metric, const N: usize> Clone for DynamicFamily<M, N> {
     }
 }
 
+impl<M: Metric> Clone for OpenFamily<M> {
+    fn clone(&self) -> Self {
+        Self { core: self.core.clone(), group: self.group.clone() }
+    }
+}
+
 impl<L, M: Metric> fmt::Debug for Family<L, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Family").field("name", &self.core.head.name).finish_non_exhaustive()
@@ -196,5 +240,11 @@ impl<L, M: Metric> fmt::Debug for Family<L, M> {
 impl<M: Metric, const N: usize> fmt::Debug for DynamicFamily<M, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DynamicFamily").field("name", &self.core.head.name).finish_non_exhaustive()
+    }
+}
+
+impl<M: Metric> fmt::Debug for OpenFamily<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenFamily").field("name", &self.core.head.name).finish_non_exhaustive()
     }
 }

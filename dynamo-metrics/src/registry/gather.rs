@@ -63,7 +63,6 @@ impl Walk {
 
     /// Leaves out families that neither have one of these names nor a sample of it; with no names,
     /// none.
-    #[cfg(feature = "exporter")]
     pub(crate) fn only(self, names: HashSet<String>) -> Self {
         Self { only: names, ..self }
     }
@@ -130,11 +129,23 @@ impl Walk {
 pub(super) fn refresh(tree: &Tree, asked: &[Arc<Asked>]) {
     for asked in asked {
         let What::Refresh(run) = &asked.what else { continue };
-        if let Some(Err(panic)) = asked.run(run) {
-            if tree.callback_panics.get() == 0 {
-                tracing::error!(panic, "an update callback panicked; its values are not refreshed");
+        match asked.run(run) {
+            None | Some(Ok(Ok(()))) => {}
+            Some(Ok(Err(error))) => {
+                if tree.callback_failures.get() == 0 {
+                    tracing::error!(%error, "an update callback failed");
+                }
+                tree.callback_failures.inc();
             }
-            tree.callback_panics.inc();
+            Some(Err(panic)) => {
+                if tree.callback_panics.get() == 0 {
+                    tracing::error!(
+                        panic,
+                        "an update callback panicked; its values are not refreshed"
+                    );
+                }
+                tree.callback_panics.inc();
+            }
         }
     }
 }
@@ -170,7 +181,7 @@ fn expose_health(tree: &Tree) {
             expose(tree, name, help, count);
         }
     }
-    for errors in [&tree.callback_panics, &tree.late_callbacks] {
+    for errors in [&tree.callback_panics, &tree.callback_failures, &tree.late_callbacks] {
         expose(tree, "dynamo_metrics_collect_errors_total", COLLECT_ERRORS, errors);
     }
 }

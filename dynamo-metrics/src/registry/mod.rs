@@ -11,6 +11,7 @@
 //!   text, capped.
 
 mod any;
+mod below;
 mod builder;
 mod error;
 mod families;
@@ -37,13 +38,14 @@ use std::sync::{Arc, OnceLock};
 
 pub use builder::MetricBuilder;
 pub use error::RegisterError;
+pub(crate) use families::OpenFamily;
 pub use families::{DynamicFamily, Family};
 pub(crate) use gather::Walk;
 pub(crate) use merge::Told;
 pub(crate) use scope::Place;
 pub use scope::Scope;
 pub use source::CollectorHandle;
-pub(crate) use source::{Answer, Ask, Asked, SameLabel, Trouble};
+pub(crate) use source::{Answer, Ask, Asked, Failure, SameLabel, Trouble};
 #[cfg(feature = "exporter")]
 pub(crate) use source::{Later, message as panic_message};
 
@@ -122,7 +124,7 @@ impl Registry {
 
     /// All that is asked before a gather.
     pub(crate) fn asked(&self) -> Vec<Arc<Asked>> {
-        self.0.tree.asked()
+        self.0.asked()
     }
 
     /// Counts update callbacks that did not end in time.

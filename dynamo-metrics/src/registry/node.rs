@@ -1,6 +1,7 @@
 //! Nodes: what a registry keeps for each place of its tree, and how places come and go.
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -23,6 +24,7 @@ pub(super) struct Tree {
     pub(super) worker_id: Option<Box<str>>,
     pub(super) series_cap: u64,
     pub(super) callback_panics: Counter,
+    pub(super) callback_failures: Counter,
     pub(super) late_callbacks: Counter,
     /// What floors above keep for the whole registry.
     #[cfg(feature = "exporter")]
@@ -91,12 +93,12 @@ impl Tree {
             labels.extend(worker_id.as_deref().map(|id| ("worker_id", id)));
             metric::counter(Labels::new(&Arc::new(Template::new(&labels, &[])), &[]))
         };
-        let (callback_panics, late_callbacks) = (errors("panic"), errors("timeout"));
         Self {
             number,
             index: Index::default(),
-            callback_panics,
-            late_callbacks,
+            callback_panics: errors("panic"),
+            callback_failures: errors("failed"),
+            late_callbacks: errors("timeout"),
             #[cfg(feature = "exporter")]
             in_common: OnceLock::new(),
             worker_id,
@@ -215,8 +217,18 @@ impl Tree {
         }
     }
 
+    /// All that is asked of `node` and below.
+    pub(super) fn asked_below(&self, node: &Node) -> Vec<Arc<Asked>> {
+        if node.number == 0 {
+            return self.asked();
+        }
+        let mut all = Vec::new();
+        node.visit(&mut |_, contents| all.extend_from_slice(&contents.asked));
+        all
+    }
+
     /// All that is asked.
-    pub(super) fn asked(&self) -> Vec<Arc<Asked>> {
+    fn asked(&self) -> Vec<Arc<Asked>> {
         let view = self.asked.view();
         (0..view.len()).filter_map(|place| view.with(place, Arc::clone)).collect()
     }
@@ -251,6 +263,44 @@ impl Node {
     /// A place below this one that is not kept, as below one that was removed.
     pub(super) fn apart(self: &Arc<Self>, level: Level, name: &str) -> Arc<Self> {
         Arc::new(self.below(u64::MAX, level, name, true))
+    }
+
+    /// Whether `other` is this place, or below it.
+    pub(super) fn covers(&self, other: &Arc<Self>) -> bool {
+        let mut at = Some(Arc::clone(other));
+        while let Some(node) = at {
+            if std::ptr::eq(&raw const *node, self) {
+                return true;
+            }
+            at = node.parent.upgrade();
+        }
+        false
+    }
+
+    /// Whether something like this is asked at this very place.
+    pub(super) fn asks(&self, like: impl FnMut(&Arc<Asked>) -> bool) -> bool {
+        self.lock().asked.iter().any(like)
+    }
+
+    /// The names of this place and of all below.
+    pub(super) fn names_below(&self) -> HashSet<[Box<str>; 3]> {
+        let mut all = HashSet::new();
+        self.visit(&mut |node, _| {
+            all.insert(node.names.clone());
+        });
+        all
+    }
+
+    /// This place and all below, none of them held while another one is.
+    fn visit(&self, seen: &mut dyn FnMut(&Self, &Contents)) {
+        let children = {
+            let contents = self.lock();
+            seen(self, &contents);
+            contents.children.clone()
+        };
+        for child in &children {
+            child.visit(seen);
+        }
     }
 
     /// Its own, in the tree; the root's is 0.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::builder::MetricBuilder;
 use super::node::{Level, Node, Tree};
-use super::source::Asked;
+use super::source::{Asked, Failure};
 use crate::label::LabelValue;
 use crate::metric::{
     Counter, FloatCounter, FloatGauge, Gauge, Histogram, Info, StateSet, UpDownCounter,
@@ -154,6 +154,17 @@ impl Scope {
     /// `dynamo_metrics_collect_errors_total{source="update_callback"}`, and costs nothing else. It
     /// stays for as long as the scope does.
     pub fn add_update_callback(&self, callback: impl Fn() + Send + Sync + 'static) {
+        self.add_fallible_update_callback(move || {
+            callback();
+            Ok(())
+        });
+    }
+
+    /// The same; what fails is counted with `reason="failed"`.
+    pub(crate) fn add_fallible_update_callback(
+        &self,
+        callback: impl Fn() -> Result<(), Failure> + Send + Sync + 'static,
+    ) {
         self.tree.add_asked(&self.node, &Asked::refresh(Box::new(callback)));
     }
 

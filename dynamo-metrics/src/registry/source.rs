@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(feature = "exporter")]
@@ -29,9 +30,15 @@ pub(crate) struct Asked {
 
 pub(super) enum What {
     /// Refreshes values of ours.
-    Refresh(Box<dyn Fn() + Send + Sync>),
+    Refresh(Box<Refresh>),
     Source(Source),
 }
+
+/// What went wrong in somebody else's code, for people.
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+
+/// Refreshes values of ours.
+pub(super) type Refresh = dyn Fn() -> Result<(), Failure> + Send + Sync;
 
 /// Tells values that somebody else keeps.
 pub(crate) struct Source {
@@ -41,6 +48,8 @@ pub(crate) struct Source {
     pub(super) labels: Vec<(String, String)>,
     same_label: SameLabel,
     ask: Ask,
+    /// The place of another registry whose values these are.
+    child: Option<Scope>,
     /// `None` if somebody else has the name.
     errors: Option<DynamicFamily<Counter, 2>>,
     /// Reasons that were logged.
@@ -101,7 +110,7 @@ impl Asked {
         Arc::new(Self { what, busy, place })
     }
 
-    pub(super) fn refresh(run: Box<dyn Fn() + Send + Sync>) -> Arc<Self> {
+    pub(super) fn refresh(run: Box<Refresh>) -> Arc<Self> {
         Self::new(What::Refresh(run))
     }
 
@@ -121,6 +130,11 @@ impl Asked {
             What::Source(source) => Some(source),
             What::Refresh(_) => None,
         }
+    }
+
+    /// The place of another registry that is shown here.
+    pub(super) fn child(&self) -> Option<&Scope> {
+        self.source()?.child.as_ref()
     }
 
     /// Asks a source that answers at once; `None` if it is none, or somebody is at it already.
@@ -225,13 +239,25 @@ impl Scope {
         let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let mut labels: Vec<_> = self.labels().map(own).collect();
         labels.sort_unstable();
+        self.add_source_with(kind, labels, same_label, ask, None)
+    }
+
+    /// The same, with these labels; `child` is whose values they are.
+    pub(super) fn add_source_with(
+        &self,
+        kind: &'static str,
+        labels: Vec<(String, String)>,
+        same_label: SameLabel,
+        ask: Ask,
+        child: Option<Scope>,
+    ) -> Option<CollectorHandle> {
         let errors = self
             .with_prefix("dynamo_metrics")
             .counter("collect_errors_total", COLLECT_ERRORS)
             .dynamic_family(["source", "reason"])
             .ok();
         let logged = Mutex::default();
-        let source = Source { kind, labels, same_label, ask, errors, logged };
+        let source = Source { kind, labels, same_label, ask, child, errors, logged };
         let asked = Asked::new(What::Source(source));
         self.tree.add_asked(&self.node, &asked).then(|| CollectorHandle {
             tree: Arc::downgrade(&self.tree),
