@@ -4,6 +4,7 @@ pub mod counts;
 pub mod h1;
 pub mod openai;
 pub mod page;
+pub mod peer;
 pub mod program;
 pub mod prometheus;
 pub mod script;
