@@ -329,3 +329,20 @@ async fn what_others_tell_of_our_own_metrics_names_is_merged_or_left_out() {
     assert_eq!(theirs(&page, "dynamo_metrics_exporter_scrapes_total"), Some(1.0), "{text}");
     assert_eq!(errors(&page), []);
 }
+
+#[tokio::test]
+#[ignore = "OpenMetrics leaves out the count of a summary without a sum, and text does not"]
+async fn a_summary_that_has_a_count_alone_is_in_each_format() {
+    let registry = ours();
+    let peer = Peer::page(TEXT, "# TYPE a summary\na_count 5\n").await;
+    let _ = Backend::new(&peer.url()).unwrap().register(&registry).unwrap();
+    let exporter = Exporter::new(&registry);
+    for format in FORMATS {
+        let parsed = read_back(&exporter, format).await;
+        let family = parsed.families.iter().find(|family| family.name == "a");
+        let Some(Value::Summary(it)) = family.map(|family| &family.series[0].value) else {
+            panic!("{format:?}: {family:?}")
+        };
+        assert_eq!(it.count, Some(5.0));
+    }
+}
