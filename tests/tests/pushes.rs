@@ -10,7 +10,6 @@ use dynamo_metrics::encode;
 use dynamo_metrics::exporter::{Exporter, Pushes};
 use dynamo_metrics::foreign::Limits;
 use dynamo_metrics::registry::Registry;
-use dynamo_metrics_tests::h1;
 use dynamo_metrics_tests::page::Page;
 use dynamo_metrics_tests::peer::{OPENMETRICS, PROTOBUF, TEXT};
 use http::{Method, Request};
@@ -352,74 +351,4 @@ async fn a_pushed_page_gives_way_to_what_is_ours() {
     assert_eq!(page.sum("level", &[]), Some(5.0));
     assert_eq!((page.sum("level_total", &[]), page.sum("right", &PLACE)), (None, Some(1.0)));
     assert!(page.sum("dynamo_metrics_collect_errors_total", &[]).is_some_and(|it| it >= 2.0));
-}
-
-/// A server with an open door.
-async fn served() -> (Exporter, std::net::SocketAddr) {
-    let exporter = open();
-    let server = exporter.bind("127.0.0.1:0").await.unwrap();
-    let address = server.local_addr().unwrap();
-    tokio::spawn(server.serve(std::future::pending()));
-    (exporter, address)
-}
-
-#[tokio::test]
-async fn a_page_over_the_wire_may_come_in_pieces() {
-    let (exporter, address) = served().await;
-    let mut client = h1::Client::open(address).await.unwrap();
-    let head = format!("PUT {DOOR} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
-    client.send(format!("{head}transfer-encoding: chunked\r\n\r\n").as_bytes()).await.unwrap();
-    for piece in ["3\r\nste\r\n", "4\r\nps 1\r\n"] {
-        client.send(piece.as_bytes()).await.unwrap();
-        tokio::task::yield_now().await;
-        assert_eq!(page(&exporter).await.sum("steps", &[]), None);
-    }
-    client.send(b"1\r\n\n\r\n0\r\n\r\n").await.unwrap();
-    let answer = client.read_to_end().await.unwrap();
-    assert!(answer.starts_with(b"HTTP/1.1 20"), "{}", String::from_utf8_lossy(&answer));
-    assert_eq!(page(&exporter).await.sum("steps", &PLACE), Some(1.0));
-}
-
-#[tokio::test]
-async fn a_page_that_breaks_off_is_not_shown() {
-    let (exporter, address) = served().await;
-    for framing in [
-        "content-length: 100\r\n\r\nsteps 1\n",
-        "transfer-encoding: chunked\r\n\r\n8\r\nsteps 1\n\r\n",
-    ] {
-        let mut client = h1::Client::open(address).await.unwrap();
-        let head = format!("PUT {DOOR} HTTP/1.1\r\nhost: x\r\n{framing}");
-        client.send(head.as_bytes()).await.unwrap();
-        client.close_sending().await.unwrap();
-        // The server's last word, if it has one, comes when it knows.
-        let answer = client.read_to_end().await.unwrap();
-        assert!(!answer.starts_with(b"HTTP/1.1 2"), "{}", String::from_utf8_lossy(&answer));
-        assert_eq!(page(&exporter).await.sum("steps", &[]), None);
-    }
-}
-
-#[tokio::test]
-async fn a_page_longer_than_may_be_is_refused_before_it_came() {
-    let (_, address) = served().await;
-    let mut client = h1::Client::open(address).await.unwrap();
-    let head = format!("PUT {DOOR} HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\nstep");
-    client.send(head.as_bytes()).await.unwrap();
-    let answer = client.read_until("\r\n\r\n").await.unwrap();
-    assert!(answer.starts_with(b"HTTP/1.1 413"), "{}", String::from_utf8_lossy(answer));
-}
-
-#[tokio::test]
-async fn slow_senders_keep_no_scrape_from_answering() {
-    let (_, address) = served().await;
-    let mut slow = Vec::new();
-    for i in 0..40 {
-        let mut client = h1::Client::open(address).await.unwrap();
-        let head = format!("PUT /push/a/b/c{i} HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\nst");
-        client.send(head.as_bytes()).await.unwrap();
-        slow.push(client);
-    }
-    let answer = h1::Client::exchange(address, "GET", "/metrics").await.unwrap();
-    let text = String::from_utf8(answer).unwrap();
-    assert!(text.starts_with("HTTP/1.1 200") && text.contains("level 5"), "{text}");
-    drop(slow);
 }
