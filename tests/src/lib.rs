@@ -5,6 +5,7 @@ pub mod golden;
 pub mod h1;
 pub mod openai;
 pub mod page;
+pub mod peer;
 pub mod program;
 pub mod prometheus;
 pub mod script;

@@ -308,3 +308,14 @@ fn native_buckets_read_back_one_by_one() {
     assert_eq!(told.last(), Some(&(9 * 8 + 1, 2.0)));
     assert!(parsed.families[0].series[0].created.is_some_and(|created| created > 1.7e9));
 }
+
+#[test]
+#[ignore = "a gauge `a_created` is taken for the time of creation of any `a_total`"]
+fn a_gauge_is_no_time_of_creation_of_a_histogram() {
+    let page = "# TYPE a_created gauge\na_created 1\n# TYPE a_total histogram\n\
+                a_total_bucket{le=\"+Inf\"} 2\na_total_sum 3\na_total_count 2\n";
+    let parsed = parse(page.as_bytes(), Format::Text, &Limits::default());
+    assert_eq!(parsed.faults, []);
+    let names: Vec<_> = parsed.families.iter().map(|family| family.name.as_str()).collect();
+    assert_eq!(names, ["a_created", "a_total"]);
+}

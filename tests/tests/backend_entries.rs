@@ -1,0 +1,122 @@
+//! Backends by configuration: addresses, entries of text, and what entries say.
+
+mod scraped;
+
+use dynamo_metrics::exporter::{Backend, BackendError, Backends, BackendsError, Exporter};
+use dynamo_metrics::registry::Registry;
+use dynamo_metrics_tests::peer::{Peer, TEXT};
+
+use crate::scraped::page;
+
+#[test]
+fn an_address_that_is_none_is_refused() {
+    type Is = fn(&BackendError) -> bool;
+    let wrong: [(&str, Is); 7] = [
+        ("", |it| matches!(it, BackendError::Address(_))),
+        ("http://a b/", |it| matches!(it, BackendError::Address(_))),
+        ("https://127.0.0.1/metrics", |it| matches!(it, BackendError::Scheme)),
+        ("ftp://127.0.0.1/metrics", |it| matches!(it, BackendError::Scheme)),
+        ("http:///metrics", |it| matches!(it, BackendError::Host | BackendError::Address(_))),
+        ("http://ann:secret@127.0.0.1/", |it| matches!(it, BackendError::Host)),
+        ("http://ann@127.0.0.1/", |it| matches!(it, BackendError::Host)),
+    ];
+    for (address, is) in wrong {
+        let error = Backend::new(address).unwrap_err();
+        assert!(is(&error), "{address}: {error:?}");
+    }
+    let error = Backend::new("http://127.0.0.1").unwrap().prefix("").unwrap_err();
+    assert!(matches!(error, BackendError::Prefix(_)), "{error:?}");
+}
+
+#[test]
+#[ignore = "a port that is none is taken as if it were not there"]
+fn a_port_that_is_none_is_refused() {
+    for port in ["99999", "65536", "0", "-1", "http"] {
+        let address = format!("http://127.0.0.1:{port}/metrics");
+        assert!(Backend::new(&address).is_err(), "{address}");
+    }
+}
+
+#[test]
+fn entries_of_text_are_all_taken_or_none() {
+    type Is = fn(&BackendsError) -> bool;
+    let wrong: [(&str, Is); 13] = [
+        ("nonsense", |it| matches!(it, BackendsError::Syntax(_))),
+        ("=http://127.0.0.1:1", |it| matches!(it, BackendsError::Syntax(_))),
+        ("a.b.c=", |it| matches!(it, BackendsError::Syntax(_) | BackendsError::Backend { .. })),
+        ("a..c=http://127.0.0.1:1", |it| matches!(it, BackendsError::Syntax(_))),
+        ("a.b.c=https://127.0.0.1:1", |it| matches!(it, BackendsError::Backend { .. })),
+        ("a.b.c=http://127.0.0.1:1;timeout=", |it| matches!(it, BackendsError::Option(_))),
+        ("a.b.c=http://127.0.0.1:1;timeout=2", |it| matches!(it, BackendsError::Option(_))),
+        ("a.b.c=http://127.0.0.1:1;timeout=2h", |it| matches!(it, BackendsError::Option(_))),
+        ("a.b.c=http://127.0.0.1:1;timeout=-2s", |it| matches!(it, BackendsError::Option(_))),
+        ("a.b.c=http://127.0.0.1:1;timeout=99999999999999999999s", |it| {
+            matches!(it, BackendsError::Option(_))
+        }),
+        ("a.b.c=http://127.0.0.1:1;colour=red", |it| matches!(it, BackendsError::Option(_))),
+        ("a.b.c=http://127.0.0.1:1;honor_labels=no", |it| matches!(it, BackendsError::Option(_))),
+        ("a.b.c=http://127.0.0.1:1;prefix=", |it| matches!(it, BackendsError::Backend { .. })),
+    ];
+    let backends = Backends::new(&Registry::new());
+    for (entry, is) in wrong {
+        let error = backends.add(&format!("x.y.z=http://127.0.0.1:9, {entry}")).unwrap_err();
+        assert!(is(&error), "{entry}: {error:?}");
+        assert_eq!(backends.list(), [""; 0], "{entry}");
+    }
+}
+
+#[test]
+fn entries_stand_between_commas_and_line_ends() {
+    let backends = Backends::new(&Registry::new());
+    let text = "prod.backend.generate=http://127.0.0.1:1/metrics;timeout=2s;only=a|b\n\
+                \n , prod.backend.other=http://127.0.0.1:2;timeout=1500ms;prefix=py,\r\n\
+                backend.embed=http://127.0.0.1:3/m;without=c;honor_labels";
+    assert_eq!(backends.add(text).unwrap(), 3);
+    let mut list = backends.list();
+    list.sort();
+    let wanted = [
+        "backend.embed=http://127.0.0.1:3/m",
+        "prod.backend.generate=http://127.0.0.1:1/metrics",
+        "prod.backend.other=http://127.0.0.1:2/metrics",
+    ];
+    assert_eq!(list, wanted);
+    assert_eq!(backends.add("").unwrap(), 0);
+    assert!(backends.remove("prod.backend.other", "http://127.0.0.1:2/metrics"));
+    assert!(!backends.remove("prod.backend.other", "http://127.0.0.1:2/metrics"));
+    assert_eq!(backends.list().len(), 2);
+}
+
+#[tokio::test]
+async fn the_options_of_an_entry_are_those_of_a_backend() {
+    let registry = Registry::new();
+    let backends = Backends::new(&registry);
+    let peer = Peer::page(TEXT, "aa{dynamo_component=\"in\"} 1\nab 2\nb 3\nc 4\n").await;
+    let url = peer.url();
+    let entry = format!("prod.backend.gen={url};only=a|b;without=ab;prefix=py;honor_labels");
+    assert_eq!(backends.add(&entry).unwrap(), 1);
+    let page = page(&Exporter::new(&registry)).await;
+    let names: Vec<_> = page.samples().iter().map(|it| it.name.as_str()).collect();
+    assert!(names.contains(&"py_aa") && names.contains(&"py_b"), "{names:?}");
+    assert!(!names.contains(&"py_ab") && !names.contains(&"py_c"), "{names:?}");
+    assert_eq!(page.sum("py_aa", &[("dynamo_component", "in")]), Some(1.0));
+    let place = [("dynamo_namespace", "prod"), ("dynamo_endpoint", "gen")];
+    assert_eq!(page.sum("py_b", &place), Some(3.0));
+}
+
+#[tokio::test]
+async fn an_entry_replaces_the_one_of_its_endpoint_and_address() {
+    let registry = Registry::new();
+    let backends = Backends::new(&registry).most(1);
+    let peer = Peer::page(TEXT, "a 1\nb 2\n").await;
+    let entry = format!("prod.backend.gen={}", peer.url());
+    assert_eq!(backends.add(&format!("{entry};only=a")).unwrap(), 1);
+    assert_eq!(backends.add(&format!("{entry};only=b")).unwrap(), 1);
+    assert_eq!(backends.list().len(), 1);
+    let page = page(&Exporter::new(&registry)).await;
+    assert_eq!((page.sum("a", &[]), page.sum("b", &[])), (None, Some(2.0)));
+    assert_eq!(peer.heads().len(), 1);
+    let other = backends.add("x.y.z=http://127.0.0.1:1").unwrap_err();
+    assert!(matches!(other, BackendsError::TooMany(1)), "{other:?}");
+    assert!(backends.remove("prod.backend.gen", &peer.url()));
+    assert_eq!(backends.add("x.y.z=http://127.0.0.1:1").unwrap(), 1);
+}
