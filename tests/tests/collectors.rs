@@ -121,7 +121,6 @@ async fn an_update_callback_that_blocks_keeps_no_scrape_from_answering() {
 }
 
 #[tokio::test]
-#[ignore = "callbacks after one that blocks are not run"]
 async fn an_update_callback_that_blocks_keeps_no_other_from_running() {
     let registry = Registry::new();
     let levels = ["before", "after"].map(|name| registry.gauge(name, "Ours.").register().unwrap());
@@ -162,7 +161,6 @@ async fn others_are_asked_while_many_block() {
 }
 
 #[test]
-#[ignore = "a runtime that asked a collector waits for it when it is dropped"]
 fn a_collector_that_blocks_keeps_no_runtime_from_ending() {
     let registry = Registry::new();
     let (gate, _slow) = slow(&registry);

@@ -310,7 +310,6 @@ fn native_buckets_read_back_one_by_one() {
 }
 
 #[test]
-#[ignore = "a gauge `a_created` is taken for the time of creation of any `a_total`"]
 fn a_gauge_is_no_time_of_creation_of_a_histogram() {
     let page = "# TYPE a_created gauge\na_created 1\n# TYPE a_total histogram\n\
                 a_total_bucket{le=\"+Inf\"} 2\na_total_sum 3\na_total_count 2\n";

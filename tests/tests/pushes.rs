@@ -222,7 +222,6 @@ async fn a_page_that_expired_leaves_nothing_behind_and_another_begins_again() {
 }
 
 #[test]
-#[ignore = "a manual clock does not move what the door goes by"]
 fn a_page_expires_and_a_new_one_begins_again() {
     with_clock(async |time| {
         let registry = Registry::new();
@@ -241,7 +240,6 @@ fn a_page_expires_and_a_new_one_begins_again() {
 }
 
 #[test]
-#[ignore = "a manual clock does not move what the door goes by"]
 fn a_page_is_shown_for_five_minutes_by_default() {
     with_clock(async |time| {
         let exporter = open();
@@ -256,7 +254,6 @@ fn a_page_is_shown_for_five_minutes_by_default() {
 }
 
 #[test]
-#[ignore = "a manual clock does not move what the door goes by"]
 fn when_a_page_came_is_told() {
     with_clock(async |time| {
         let exporter = open();
@@ -273,7 +270,6 @@ fn when_a_page_came_is_told() {
 }
 
 #[test]
-#[ignore = "a manual clock does not move what the door goes by"]
 fn there_is_room_for_so_many_endpoints_and_again_when_one_expired() {
     with_clock(async |time| {
         let registry = Registry::new();

@@ -14,7 +14,11 @@ impl TextEncoder {
             self.bounded("_bucket", series.labels, ("le", bound), count(below));
             self.end_line(|| series.exemplars.between(low, bound).next());
         }
-        self.count_and_sum(series.labels, Some(histogram.count), histogram.sum);
+        // OpenMetrics has both or none of a histogram, and no sum that is no number.
+        let strict = self.format == TextFormat::OpenMetrics;
+        if !strict || histogram.sum.is_some_and(|sum| !sum.is_nan()) {
+            self.count_and_sum(series.labels, Some(histogram.count), histogram.sum);
+        }
     }
 
     pub(super) fn summary(&mut self, labels: Labels<'_>, summary: &Summary) {
@@ -27,15 +31,11 @@ impl TextEncoder {
 
     fn count_and_sum(&mut self, labels: Labels<'_>, total: Option<f64>, sum: Option<f64>) {
         let [count_suffix, sum_suffix] = self.count_and_sum;
-        // OpenMetrics has both or none, and no sum that is no number.
-        let strict = self.format == TextFormat::OpenMetrics;
-        let is_whole = total.is_some() && sum.is_some_and(|sum| !sum.is_nan());
-        let shown = !strict || is_whole;
-        if let Some(sum) = sum.filter(|_| shown) {
+        if let Some(sum) = sum {
             self.sample(sum_suffix, labels, sum.into());
             self.end_line(|| None);
         }
-        if let Some(total) = total.filter(|_| shown) {
+        if let Some(total) = total {
             self.sample(count_suffix, labels, count(total));
             self.end_line(|| None);
         }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::registry::{Answer, Asked, Later, Registry, Told, Trouble, Walk, panic_message};
 
@@ -21,6 +22,9 @@ pub(super) const SCRAPE_TIMEOUT: HeaderName =
 
 /// What is left of that for sending the page, at most.
 const MARGIN: Duration = Duration::from_millis(500);
+
+/// How long a thread may be at one update callback before another one goes on with the others.
+const STUCK: Duration = Duration::from_millis(50);
 
 /// What is being asked just now. Scrapes that come meanwhile wait for the same answer.
 #[derive(Debug, Default)]
@@ -138,19 +142,58 @@ impl Run {
     }
 }
 
+/// All update callbacks, which threads take one after another.
+struct Round {
+    registry: Registry,
+    callbacks: Vec<Arc<Asked>>,
+    /// The next one to be taken.
+    next: AtomicUsize,
+    done: AtomicUsize,
+    tell: watch::Sender<Option<Arc<Answer>>>,
+}
+
+impl Round {
+    /// Works until there is no callback left.
+    fn work(self: Arc<Self>) {
+        while let Some(callback) = self.callbacks.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            self.registry.refresh(std::slice::from_ref(callback));
+            if self.done.fetch_add(1, Ordering::Relaxed) + 1 == self.callbacks.len() {
+                let _ = self.tell.send(Some(Arc::default()));
+            }
+        }
+    }
+
+    /// Puts one more thread to it whenever those that are at it have not got on, so that a callback
+    /// that blocks keeps no other from running.
+    async fn watch(self: Arc<Self>) {
+        loop {
+            let before = self.next.load(Ordering::Relaxed);
+            sleep(STUCK).await;
+            let now = self.next.load(Ordering::Relaxed);
+            if now >= self.callbacks.len() {
+                return;
+            }
+            if now == before {
+                let round = Arc::clone(&self);
+                thread(move || round.work());
+            }
+        }
+    }
+}
+
 /// Runs the update callbacks, where they may block.
 fn refresh(registry: &Registry, asked: &[Arc<Asked>], runtime: &Handle) -> Run {
     let (tell, answer) = watch::channel(None);
-    let refreshes: Vec<_> =
+    let callbacks: Vec<_> =
         asked.iter().filter(|asked| asked.source().is_none()).map(Arc::clone).collect();
-    if refreshes.is_empty() {
+    if callbacks.is_empty() {
         let _ = tell.send(Some(Arc::default()));
     } else {
-        let registry = registry.clone();
-        runtime.spawn_blocking(move || {
-            registry.refresh(&refreshes);
-            let _ = tell.send(Some(Arc::default()));
-        });
+        let (registry, next, done) = (registry.clone(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let round = Arc::new(Round { registry, callbacks, next, done, tell });
+        let first = Arc::clone(&round);
+        thread(move || first.work());
+        runtime.spawn(round.watch());
     }
     Run { asked: None, answer, is_late: false }
 }
@@ -159,23 +202,34 @@ fn refresh(registry: &Registry, asked: &[Arc<Asked>], runtime: &Handle) -> Run {
 fn ask(asked: Arc<Asked>, runtime: &Handle, patience: Duration) -> Run {
     let (tell, answer) = watch::channel(None);
     let run = Run { asked: Some(Arc::clone(&asked)), answer, is_late: false };
-    match asked.ask_later(patience) {
-        Some(later) => {
-            runtime.spawn(async move {
-                let answer = caught(later).await;
-                let answer = asked.source().map(|source| source.hear(answer));
-                let _ = tell.send(Some(Arc::new(answer.unwrap_or_default())));
-            });
-        }
-        None => {
-            runtime.spawn_blocking(move || {
-                // Somebody else who gathers may be asking it.
-                let answer = asked.ask_now().unwrap_or_default();
-                let _ = tell.send(Some(Arc::new(answer)));
-            });
-        }
+    if let Some(later) = asked.ask_later(patience) {
+        runtime.spawn(async move {
+            let answer = caught(later).await;
+            let answer = asked.source().map(|source| source.hear(answer));
+            let _ = tell.send(Some(Arc::new(answer.unwrap_or_default())));
+        });
+        return run;
+    }
+    let work = move || {
+        // Somebody else who gathers may be asking it.
+        let answer = asked.ask_now().unwrap_or_default();
+        let _ = tell.send(Some(Arc::new(answer)));
+    };
+    if run.asked.as_ref().is_some_and(|asked| asked.is_kept()) {
+        work();
+    } else {
+        thread(work);
     }
     run
+}
+
+/// Runs what may block for ever in a thread of its own: tokio's threads for such things would keep
+/// the runtime from ending. Without a thread there is no answer this time.
+fn thread(work: impl FnOnce() + Send + 'static) {
+    let started = std::thread::Builder::new().name("dynamo-metrics".to_owned()).spawn(work);
+    if let Err(error) = started {
+        tracing::warn!(%error, "no thread to ask for values in");
+    }
 }
 
 /// The answer of one who may panic on the way.

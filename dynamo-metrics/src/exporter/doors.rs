@@ -15,6 +15,7 @@ use super::body::ExporterBody;
 use super::push::Pushes;
 use super::read::{ReadError, read};
 use super::{busy, not_allowed, plain};
+use crate::clock;
 
 /// Most bytes of a list of backends.
 const LONGEST_LIST: usize = 64 * 1024;
@@ -83,14 +84,16 @@ pub(super) async fn push<B: Body>(
     (body, places): (B, &Semaphore),
 ) -> Response<ExporterBody> {
     match head.method {
-        Method::PUT | Method::POST => {
+        Method::PUT => {
             let (page, place) = match brought(body, pushes.most_bytes(), places).await {
                 Ok(page) => page,
                 Err(refusal) => return refusal,
             };
             let (pushes, path) = (pushes.clone(), path.map(str::to_owned));
             let headers = head.headers.clone();
-            let put = move || pushes.put(&path.each_ref().map(String::as_str), &headers, &page);
+            let came = (clock::now(), clock::unix_milliseconds());
+            let put =
+                move || pushes.put(&path.each_ref().map(String::as_str), &headers, &page, came);
             // Megabytes of text take a while.
             let put = spawn_blocking(put).await;
             drop(place);
@@ -101,7 +104,7 @@ pub(super) async fn push<B: Body>(
         }
         Method::DELETE if pushes.delete(&path) => plain(StatusCode::OK, ""),
         Method::DELETE => plain(StatusCode::NOT_FOUND, "there is no such page\n"),
-        _ => not_allowed("PUT, POST, DELETE"),
+        _ => not_allowed("PUT, DELETE"),
     }
 }
 

@@ -98,12 +98,13 @@ impl Pushes {
         self.limits.most_bytes()
     }
 
-    /// Takes a page; what the one who sent it is told.
+    /// Takes a page that came at `came`; what the one who sent it is told.
     pub(super) fn put(
         &self,
         path: &[&str; 3],
         headers: &HeaderMap,
         page: &[u8],
+        came: (Instant, u64),
     ) -> (StatusCode, String) {
         let content_type =
             headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
@@ -117,11 +118,11 @@ impl Pushes {
         }
         let mut collected = Collected::new();
         let help = "When the page came that was pushed last.";
-        let seconds = clock::unix_milliseconds() as f64 / 1000.0;
+        let seconds = came.1 as f64 / 1000.0;
         collected.gauge("dynamo_metrics_push_time_seconds", help, &[], seconds);
         parsed.families.splice(0..0, collected.into_answer().families.iter().cloned());
-        let (families, came) = (Arc::new(parsed.families), clock::now());
-        let page = Page { families, came, expiry: self.expiry };
+        let families = Arc::new(parsed.families);
+        let page = Page { families, came: came.0, expiry: self.expiry };
         if self.keep(path, page) {
             (StatusCode::OK, told)
         } else {
@@ -148,7 +149,7 @@ impl Pushes {
             return true;
         }
         groups.retain(|_, group| {
-            let lives = lock(&group.page).as_ref().is_some_and(Page::lives);
+            let lives = lock(&group.page).as_ref().is_some_and(|kept| kept.lives(page.came));
             if !lives {
                 group.source.remove();
             }
@@ -159,7 +160,7 @@ impl Pushes {
         }
         let page = Arc::new(Mutex::new(Some(page)));
         let kept = Arc::clone(&page);
-        let ask = Ask::Now(Box::new(move || answer(&kept)));
+        let ask = Ask::Kept(Box::new(move || answer(&kept)));
         let scope = scope_of(&self.registry, path);
         let Some(source) = scope.add_source("push", SameLabel::Renamed, ask) else { return false };
         groups.insert(key, Group { page, source });
@@ -172,15 +173,15 @@ impl Pushes {
 }
 
 impl Page {
-    fn lives(&self) -> bool {
-        self.came.elapsed() < self.expiry
+    fn lives(&self, now: Instant) -> bool {
+        now.since(self.came) < self.expiry
     }
 }
 
 /// The page, unless it expired.
 fn answer(page: &Mutex<Option<Page>>) -> Answer {
     let mut page = lock(page);
-    page.take_if(|page| !page.lives());
+    page.take_if(|page| !page.lives(clock::now()));
     let families = page.as_ref().map(|page| Arc::clone(&page.families)).unwrap_or_default();
     Answer { families, troubles: Vec::new() }
 }
@@ -196,7 +197,8 @@ mod tests {
     use crate::encode;
 
     fn put(pushes: &Pushes, endpoint: &str, page: &str) -> u16 {
-        pushes.put(&["n", "c", endpoint], &HeaderMap::new(), page.as_bytes()).0.as_u16()
+        let came = (clock::now(), clock::unix_milliseconds());
+        pushes.put(&["n", "c", endpoint], &HeaderMap::new(), page.as_bytes(), came).0.as_u16()
     }
 
     #[test]
@@ -228,7 +230,7 @@ mod tests {
         assert_eq!(put(&pushes, "job", ""), 200);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, "application/json".parse().unwrap());
-        let (status, _) = pushes.put(&["n", "c", "e"], &headers, b"{}");
+        let (status, _) = pushes.put(&["n", "c", "e"], &headers, b"{}", (clock::now(), 0));
         assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
 }

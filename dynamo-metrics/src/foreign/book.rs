@@ -107,8 +107,9 @@ impl<'a> Book<'a> {
             if !matches!(draft.kind, None | Some(MetricKind::Gauge | MetricKind::Unknown)) {
                 continue;
             }
-            let counter = self.find(&format!("{base}_total")).or_else(|| self.find(base));
-            let Some((target, told)) = counter else { continue };
+            let counter = self.find(&format!("{base}_total"));
+            let counter = counter.filter(|(_, told)| told.kind == Some(MetricKind::Counter));
+            let Some((target, told)) = counter.or_else(|| self.find(base)) else { continue };
             if !matches!(
                 told.kind,
                 Some(MetricKind::Counter | MetricKind::Histogram | MetricKind::Summary)

@@ -97,8 +97,8 @@ impl MetricKind {
             Self::Counter => &["_total", "_created"],
             Self::Histogram => &["_bucket", "_count", "_created", "_sum"],
             Self::Summary => &["_count", "_created", "_sum"],
-            // The last two are how the older text format has it.
-            Self::GaugeHistogram => &["_bucket", "_gcount", "_gsum", "_count", "_sum"],
+            // The last three are how the older text format has it, where it is a histogram.
+            Self::GaugeHistogram => &["_bucket", "_gcount", "_gsum", "_count", "_created", "_sum"],
             Self::Info => &["_info"],
             Self::Gauge | Self::StateSet | Self::Unknown => &[],
         }

@@ -60,6 +60,9 @@ pub(crate) struct Source {
 pub(crate) enum Ask {
     /// At once; it may block for as long as it likes.
     Now(Box<dyn Fn() -> Answer + Send + Sync>),
+    /// At once, from memory.
+    #[cfg(feature = "exporter")]
+    Kept(Box<dyn Fn() -> Answer + Send + Sync>),
     /// By a future that runs in tokio; it is told how long it is waited for.
     #[cfg(feature = "exporter")]
     Later(Box<dyn Fn(Duration) -> Later + Send + Sync>),
@@ -143,6 +146,8 @@ impl Asked {
         let answer = match &source.ask {
             Ask::Now(ask) => self.run(ask)?,
             #[cfg(feature = "exporter")]
+            Ask::Kept(ask) => Ok(ask()),
+            #[cfg(feature = "exporter")]
             Ask::Later(_) => return None,
         };
         Some(source.hear(answer.unwrap_or_else(|panic| Answer::trouble("panic", panic))))
@@ -158,8 +163,14 @@ impl Asked {
                     Box::pin(std::future::ready(answer))
                 }))
             }
-            Ask::Now(_) => None,
+            Ask::Now(_) | Ask::Kept(_) => None,
         }
+    }
+
+    /// Whether it is a source that answers from memory.
+    #[cfg(feature = "exporter")]
+    pub(crate) fn is_kept(&self) -> bool {
+        self.source().is_some_and(|source| matches!(source.ask, Ask::Kept(_)))
     }
 }
 

@@ -16,7 +16,7 @@ use dynamo_metrics::registry::{Registry, Scope};
 use dynamo_metrics_tests::page::Page;
 use dynamo_metrics_tests::peer::{OPENMETRICS, PROTOBUF};
 use dynamo_metrics_tests::prometheus::Folder;
-use dynamo_metrics_tests::tools::{prometheus_tool, python};
+use dynamo_metrics_tests::tools::{python, tool};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use tower::Service as _;
@@ -111,7 +111,7 @@ pub(crate) fn serve(exporter: &Exporter) -> SocketAddr {
 
 /// Promtool reads a page, whatever it thinks of the names in it.
 pub(crate) fn promtool_reads(page: &str) {
-    let mut promtool = Command::new(prometheus_tool("promtool"))
+    let mut promtool = Command::new(tool("prometheus", "promtool"))
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

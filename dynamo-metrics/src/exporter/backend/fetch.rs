@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
 use http::uri::Authority;
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::Empty;
@@ -162,13 +162,24 @@ fn format(response: &Response<Incoming>) -> Result<Format, FetchError> {
     if response.status() != StatusCode::OK {
         return Err(FetchError::Status(response.status()));
     }
+    // It was asked for nothing of the sort.
+    if let Some(encoding) = response.headers().get(CONTENT_ENCODING)
+        && encoding != "identity"
+    {
+        return Err(FetchError::ContentType(excerpt(encoding.as_bytes())));
+    }
     match response.headers().get(CONTENT_TYPE) {
         // So it was before anybody asked.
         None => Ok(Format::Text),
         Some(value) => {
             let text = String::from_utf8_lossy(value.as_bytes());
             Format::of_content_type(&text)
-                .ok_or_else(|| FetchError::ContentType(text.chars().take(100).collect()))
+                .ok_or_else(|| FetchError::ContentType(excerpt(value.as_bytes())))
         }
     }
+}
+
+/// The start of a header.
+fn excerpt(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).chars().take(100).collect()
 }

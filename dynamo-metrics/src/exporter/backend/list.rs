@@ -130,7 +130,7 @@ impl Backends {
     /// Removes the backend of this endpoint at this address; whether it was there.
     pub fn remove(&self, endpoint: &str, address: &str) -> bool {
         let Ok(backend) = Backend::new(address) else { return false };
-        let removed = self.lock().remove(&(endpoint.trim().to_owned(), backend.address()));
+        let removed = self.lock().remove(&(endpoint.trim().to_owned(), backend.url()));
         removed.inspect(BackendHandle::remove).is_some()
     }
 
@@ -138,7 +138,7 @@ impl Backends {
     #[must_use]
     pub fn list(&self) -> Vec<String> {
         let entries = self.lock();
-        entries.keys().map(|(endpoint, address)| format!("{endpoint}=http://{address}")).collect()
+        entries.keys().map(|(endpoint, address)| format!("{endpoint}={address}")).collect()
     }
 
     /// Adds what came over HTTP.
@@ -146,7 +146,7 @@ impl Backends {
         self.add_if(text, |backend| {
             let host = backend.host().trim_matches(['[', ']']);
             let here = IpAddr::from_str(host).is_ok_and(|host| host.is_loopback());
-            if here || host == "localhost" || self.any_host {
+            if here || host.eq_ignore_ascii_case("localhost") || self.any_host {
                 Ok(())
             } else {
                 Err(BackendsError::Host(excerpt(host)))
@@ -158,7 +158,7 @@ impl Backends {
     pub(in crate::exporter) fn remove_remote(&self, text: &str) -> Result<bool, BackendsError> {
         let mut all = true;
         for (endpoint, backend) in read(text)? {
-            let removed = self.lock().remove(&(endpoint, backend.address()));
+            let removed = self.lock().remove(&(endpoint, backend.url()));
             all &= removed.inspect(BackendHandle::remove).is_some();
         }
         Ok(all)
@@ -174,7 +174,7 @@ impl Backends {
             may(backend)?;
         }
         let mut entries = self.lock();
-        let key = |(endpoint, backend): &(String, Backend)| (endpoint.clone(), backend.address());
+        let key = |(endpoint, backend): &(String, Backend)| (endpoint.clone(), backend.url());
         let mut new: Vec<_> = wanted.iter().map(key).collect();
         new.sort_unstable();
         new.dedup();
@@ -184,7 +184,7 @@ impl Backends {
         }
         let count = wanted.len();
         for (endpoint, backend) in wanted {
-            let key = (endpoint, backend.address());
+            let key = (endpoint, backend.url());
             if let Some(before) = entries.remove(&key) {
                 before.remove();
             }
@@ -270,8 +270,13 @@ fn duration(text: &str) -> Option<Duration> {
     }
 }
 
+/// The start of what was wrong, without anybody's name and password.
 fn excerpt(text: &str) -> String {
-    text.chars().take(EXCERPT).collect()
+    let shown = match text.rsplit_once('@') {
+        Some((_, after)) => format!("..@{after}"),
+        None => text.to_owned(),
+    };
+    shown.chars().take(EXCERPT).collect()
 }
 
 #[cfg(test)]

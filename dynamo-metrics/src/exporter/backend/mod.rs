@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
-use http::uri::Scheme;
+use http::uri::{Authority, Scheme};
 
 pub(super) use list::scope_of;
 pub use list::{Backends, BackendsError};
@@ -23,6 +23,9 @@ use crate::registry::{Answer, Ask, CollectorHandle, RegisterError, SameLabel, Sc
 /// Longest time for an answer, unless the backend is told otherwise: half of what Prometheus waits.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What is left of a scrape's time for the others when it gives up on a backend.
+const MARGIN: Duration = Duration::from_millis(100);
+
 /// Another process's page of metrics, at an address.
 ///
 /// Once it is [registered](Self::register) in a scope, the exporter fetches it at each scrape, checks
@@ -35,7 +38,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// | `dynamo_metrics_backend_up` | 1 if the last fetch gave a page, else 0 |
 /// | `dynamo_metrics_backend_scrape_duration_seconds` | how long the last fetch took |
 /// | `dynamo_metrics_backend_scrape_samples` | series in its page that could be used |
-/// | `dynamo_metrics_backend_error` | what was wrong with the last fetch, as a state set |
+/// | `dynamo_metrics_backend_error` | what was wrong with the last fetch, as a state set: `none`; `connect`, `timeout`; `broken`, if it is no HTTP or ends in the middle; `status`, if that is not 200; `content_type`, if it is no page of metrics or encoded; `size` |
 ///
 /// # Examples
 /// ```
@@ -75,6 +78,9 @@ pub enum BackendError {
     /// There is no host in it, or somebody's name before the host.
     #[error("the address has no host, or more than a host and a port")]
     Host,
+    /// The port is none.
+    #[error("the port is no number from 1 to 65535")]
+    Port,
     /// The prefix can be no part of a name.
     #[error("invalid prefix")]
     Prefix(#[from] NameError),
@@ -94,6 +100,10 @@ impl Backend {
         let authority = target.authority().ok_or(BackendError::Host)?;
         if authority.host().is_empty() || authority.as_str().contains('@') {
             return Err(BackendError::Host);
+        }
+        // What is no port would be left out of it, and the fetch go to another one.
+        if authority.as_str() != authority.host() && authority.port_u16().unwrap_or(0) == 0 {
+            return Err(BackendError::Port);
         }
         if target.path_and_query().is_none_or(|path| path.as_str() == "/") {
             target = format!("http://{authority}/metrics").parse()?;
@@ -171,11 +181,17 @@ impl Backend {
         Ok(BackendHandle { source: source.ok_or(RegisterError::ScopeRemoved)?, meters })
     }
 
-    /// Where it is, as its label has it.
+    /// Where it is, as its label has it: host, port and path, without a query, which may hold a
+    /// secret.
     #[must_use]
     pub fn address(&self) -> String {
-        let whole = self.target.to_string();
-        whole.strip_prefix("http://").unwrap_or(&whole).to_owned()
+        let authority = self.target.authority().map(Authority::as_str).unwrap_or_default();
+        format!("{authority}{}", self.target.path())
+    }
+
+    /// Where it is, the query included.
+    fn url(&self) -> String {
+        self.target.to_string()
     }
 
     /// Whose host it is.
@@ -185,7 +201,7 @@ impl Backend {
 
     async fn ask(&self, patience: Duration, meters: &Meters) -> Answer {
         // Soon enough for the scrape to learn what was wrong.
-        let patience = self.timeout.min(patience.saturating_sub(patience / 20));
+        let patience = self.timeout.min(patience.saturating_sub(MARGIN.min(patience / 20)));
         let start = crate::clock::now();
         let fetched = fetch::fetch(&self.target, patience, &self.limits).await;
         let took = start.elapsed();
@@ -224,7 +240,7 @@ mod tests {
             ("http://127.0.0.1:8000/metrics", "127.0.0.1:8000/metrics"),
             ("http://engine:80", "engine:80/metrics"),
             ("http://engine/", "engine/metrics"),
-            ("http://[::1]:9/a?b=c", "[::1]:9/a?b=c"),
+            ("http://[::1]:9/a?token=secret", "[::1]:9/a"),
         ] {
             assert_eq!(Backend::new(address).unwrap().address(), told);
         }
