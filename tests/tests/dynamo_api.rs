@@ -219,7 +219,7 @@ fn callbacks_that_fail_are_counted_and_cost_nothing_else() {
             format!("engine_steps{{{labels}}} 7"),
             format!("{failed} {}", n + 1),
             format!(
-                "dynamo_metrics_collect_errors_total{{{labels},reason=\"failed\",\
+                "dynamo_metrics_collect_errors_total{{reason=\"failed\",\
                  source=\"expfmt_callback\"}} {}",
                 n + 1
             ),

@@ -11,20 +11,31 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::registry::{Answer, Asked, Later, Registry, Told, Trouble, Walk, panic_message};
+use crate::registry::{
+    Answer, Asked, Later, Registry, Source, SourceKind, Told, Trouble, Walk, panic_message,
+};
 
 /// Where a scraper says how long it waits, in seconds.
 pub(super) const SCRAPE_TIMEOUT: HeaderName =
     HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
+
+/// What an exporter says of itself where it asks another one.
+pub(super) const FROM_BACKEND: HeaderName = HeaderName::from_static("x-dynamo-metrics-backend");
+
+/// Series that are put together in no time.
+const FEW: usize = 1_000;
 
 /// What is left of that for sending the page, at most.
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// How long a thread may be at one update callback before another one goes on with the others.
 const STUCK: Duration = Duration::from_millis(50);
+
+/// Most time that anybody may take, so that it can be added to any time.
+const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// What is being asked just now. Scrapes that come meanwhile wait for the same answer.
 #[derive(Debug, Default)]
@@ -44,75 +55,80 @@ struct Runs {
 struct Run {
     asked: Option<Arc<Asked>>,
     answer: watch::Receiver<Option<Arc<Answer>>>,
-    /// A scrape went on without it; others do not wait.
-    is_late: bool,
+    start: Instant,
+}
+
+/// How long a scrape waits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// This one, for as long as its scraper does.
+    own: Duration,
+    /// Any: so long may an answer take, whoever asked first.
+    most: Duration,
+    /// The scraper is an exporter whose backend this is. Others' backends are not asked for it, since
+    /// it may be one of them.
+    is_backend: bool,
 }
 
 impl Questions {
-    /// A walk over what there is, after asking everybody who can be asked in `patience`.
-    pub(super) async fn walk(&self, registry: &Registry, patience: Duration) -> Walk {
-        let asked = registry.asked();
+    /// A walk over what there is, after asking everybody who can be asked in time.
+    pub(super) async fn walk(&self, registry: &Registry, patience: Patience) -> Walk {
+        let mut asked = registry.asked();
         // Without a runtime there is nobody to wait with.
         let Some(runtime) = Handle::try_current().ok().filter(|_| !asked.is_empty()) else {
             return registry.walk();
         };
-        let deadline = Instant::now() + patience;
-        let runs = self.start(registry, asked, (&runtime, patience));
+        if patience.is_backend {
+            let is_backend = |source: &Source| source.kind() == SourceKind::Backend;
+            asked.retain(|asked| !asked.source().is_some_and(is_backend));
+        }
+        let (kept, asked): (Vec<_>, Vec<_>) = asked.into_iter().partition(|it| it.is_kept());
+        let deadline = Instant::now() + patience.own;
+        let runs = self.start(registry, asked, &runtime, patience.most);
         let mut told = Vec::new();
         for run in runs {
-            match (run.wait(deadline).await, run.asked) {
+            match (run.wait(deadline, patience.most).await, run.asked) {
                 (Some(answer), Some(asked)) => told.push((asked, answer)),
                 (Some(_), None) => {}
-                (None, asked) => self.late(registry, asked.as_ref()),
+                (None, asked) => late(registry, asked.as_ref()),
             }
         }
-        merge(registry, told, &runtime).await
+        // What is known of others is told as it is after they were asked.
+        let answer = |asked: Arc<Asked>| Some((Arc::clone(&asked), Arc::new(asked.ask_now()?)));
+        told.extend(kept.into_iter().filter_map(answer));
+        self.forget();
+        merge(registry, told, deadline).await
     }
 
-    /// Asks everybody, and lets those be who are at it already.
+    /// Asks everybody who is not at it already.
     fn start(
         &self,
         registry: &Registry,
         asked: Vec<Arc<Asked>>,
-        (runtime, patience): (&Handle, Duration),
+        runtime: &Handle,
+        most: Duration,
     ) -> Vec<Run> {
         let mut runs = self.lock();
         let mut before = std::mem::take(&mut runs.sources);
         let mut all = Vec::with_capacity(asked.len() + 1);
         // Callbacks that are at it already are left out by themselves.
-        let refreshing = runs.refresh.take().filter(|run| !run.is_over() && !run.is_late);
+        let refreshing = runs.refresh.take().filter(|run| !run.is_over() && !run.is_late(most));
         let refreshing = refreshing.unwrap_or_else(|| refresh(registry, &asked, runtime));
         runs.refresh = Some(refreshing.clone());
         all.push(refreshing);
         for asked in asked.into_iter().filter(|asked| asked.source().is_some()) {
             let address = Arc::as_ptr(&asked).addr();
             let run = before.remove(&address).filter(|run| !run.is_over());
-            let run = run.unwrap_or_else(|| ask(asked, runtime, patience));
+            let run = run.unwrap_or_else(|| ask(asked, runtime, most));
             all.push(run.clone());
             runs.sources.insert(address, run);
         }
         all
     }
 
-    /// A scrape goes on without this one.
-    fn late(&self, registry: &Registry, asked: Option<&Arc<Asked>>) {
-        let mut runs = self.lock();
-        let run = match asked {
-            Some(asked) => runs.sources.get_mut(&Arc::as_ptr(asked).addr()),
-            None => runs.refresh.as_mut(),
-        };
-        if let Some(run) = run {
-            run.is_late = true;
-        }
-        drop(runs);
-        match asked.and_then(|asked| asked.source()) {
-            Some(source) => source.count(Trouble {
-                reason: "timeout".into(),
-                count: 1,
-                text: "the answer did not come in time".to_owned(),
-            }),
-            None => registry.count_late_callback(),
-        }
+    /// Keeps no answer that nobody waits for.
+    fn forget(&self) {
+        self.lock().sources.retain(|_, run| !run.is_over());
     }
 
     fn lock(&self) -> MutexGuard<'_, Runs> {
@@ -120,24 +136,45 @@ impl Questions {
     }
 }
 
+/// A scrape goes on without this one.
+fn late(registry: &Registry, asked: Option<&Arc<Asked>>) {
+    match asked.and_then(|asked| asked.source()) {
+        Some(source) => source.count(Trouble {
+            reason: "timeout",
+            count: 1,
+            text: "the answer did not come in time".to_owned(),
+        }),
+        None => registry.count_late_callback(),
+    }
+}
+
 impl Run {
+    fn new(asked: Option<Arc<Asked>>) -> (watch::Sender<Option<Arc<Answer>>>, Self) {
+        let (tell, answer) = watch::channel(None);
+        (tell, Self { asked, answer, start: Instant::now() })
+    }
+
     /// Nobody is at it any more.
     fn is_over(&self) -> bool {
         self.answer.borrow().is_some() || self.answer.has_changed().is_err()
     }
 
+    /// It takes longer than it may; nobody waits for it any more.
+    fn is_late(&self, most: Duration) -> bool {
+        self.start.elapsed() > most
+    }
+
     /// The answer, if it comes in time.
-    async fn wait(&self, deadline: Instant) -> Option<Arc<Answer>> {
+    async fn wait(&self, deadline: Instant, most: Duration) -> Option<Arc<Answer>> {
         let mut answer = self.answer.clone();
-        if self.is_late {
+        if self.is_late(most) {
             return answer.borrow_and_update().clone();
         }
         let coming = timeout_at(deadline, answer.wait_for(Option::is_some)).await;
         match coming {
             Ok(Ok(answer)) => answer.clone(),
-            // The runtime is going down.
-            Ok(Err(_)) => Some(Arc::default()),
-            Err(_) => None,
+            // There was no thread for it, or its runtime is going down.
+            Ok(Err(_)) | Err(_) => None,
         }
     }
 }
@@ -183,7 +220,7 @@ impl Round {
 
 /// Runs the update callbacks, where they may block.
 fn refresh(registry: &Registry, asked: &[Arc<Asked>], runtime: &Handle) -> Run {
-    let (tell, answer) = watch::channel(None);
+    let (tell, run) = Run::new(None);
     let callbacks: Vec<_> =
         asked.iter().filter(|asked| asked.source().is_none()).map(Arc::clone).collect();
     if callbacks.is_empty() {
@@ -195,30 +232,30 @@ fn refresh(registry: &Registry, asked: &[Arc<Asked>], runtime: &Handle) -> Run {
         thread(move || first.work());
         runtime.spawn(round.watch());
     }
-    Run { asked: None, answer, is_late: false }
+    run
 }
 
 /// Asks one source.
-fn ask(asked: Arc<Asked>, runtime: &Handle, patience: Duration) -> Run {
-    let (tell, answer) = watch::channel(None);
-    let run = Run { asked: Some(Arc::clone(&asked)), answer, is_late: false };
-    if let Some(later) = asked.ask_later(patience) {
+fn ask(asked: Arc<Asked>, runtime: &Handle, most: Duration) -> Run {
+    let (tell, run) = Run::new(Some(Arc::clone(&asked)));
+    if asked.is_later() {
         runtime.spawn(async move {
-            let answer = caught(later).await;
+            let asking = async {
+                match asked.ask_later(most) {
+                    Some(later) => caught(later).await,
+                    None => Answer::default(),
+                }
+            };
+            // One that does not end is asked anew by the next scrape, and those that wait are told so.
+            let Ok(answer) = timeout(most, asking).await else { return };
             let answer = asked.source().map(|source| source.hear(answer));
             let _ = tell.send(Some(Arc::new(answer.unwrap_or_default())));
         });
-        return run;
-    }
-    let work = move || {
-        // Somebody else who gathers may be asking it.
-        let answer = asked.ask_now().unwrap_or_default();
-        let _ = tell.send(Some(Arc::new(answer)));
-    };
-    if run.asked.as_ref().is_some_and(|asked| asked.is_kept()) {
-        work();
     } else {
-        thread(work);
+        thread(move || {
+            let answer = asked.ask_now().unwrap_or_default();
+            let _ = tell.send(Some(Arc::new(answer)));
+        });
     }
     run
 }
@@ -242,24 +279,34 @@ async fn caught(later: Later) -> Answer {
     .await
 }
 
-/// Puts together what was said, which takes a while if it is much.
-async fn merge(registry: &Registry, told: Vec<Told>, runtime: &Handle) -> Walk {
-    if told.iter().all(|(_, answer)| answer.families.is_empty()) {
-        return registry.walk_with(Vec::new());
+/// Puts together what was said: here if it is little, else where it may take a while.
+async fn merge(registry: &Registry, told: Vec<Told>, deadline: Instant) -> Walk {
+    let families = told.iter().flat_map(|(_, answer)| answer.families.iter());
+    if families.map(|family| family.series.len()).sum::<usize>() <= FEW {
+        return registry.walk_with(told);
     }
+    let (tell, walk) = oneshot::channel();
+    let sources: Vec<_> = told.iter().map(|(asked, _)| Arc::clone(asked)).collect();
     let own = registry.clone();
-    let walk = runtime.spawn_blocking(move || own.walk_with(told)).await;
-    walk.unwrap_or_else(|_| registry.walk_with(Vec::new()))
+    thread(move || drop(tell.send(own.walk_with(told))));
+    if let Ok(Ok(walk)) = timeout_at(deadline + MARGIN / 2, walk).await {
+        return walk;
+    }
+    for asked in &sources {
+        late(registry, Some(asked));
+    }
+    registry.walk_with(Vec::new())
 }
 
 /// How long a scrape may wait for others: as long as its scraper does, and `most`, but for what it
 /// takes to send the page.
-pub(super) fn patience(headers: &HeaderMap, most: Duration) -> Duration {
+pub(super) fn patience(headers: &HeaderMap, most: Duration) -> Patience {
     let told = headers.get(SCRAPE_TIMEOUT).and_then(|value| value.to_str().ok());
     let told = told.and_then(|text| text.trim().parse::<f64>().ok()).filter(|told| *told > 0.0);
     let told = told.and_then(|told| Duration::try_from_secs_f64(told).ok());
-    let whole = told.map_or(most, |told| told.min(most));
-    whole.saturating_sub(MARGIN.min(whole / 2))
+    let less = |whole: Duration| whole.saturating_sub(MARGIN.min(whole / 2)).min(LONGEST);
+    let own = less(told.map_or(most, |told| told.min(most)));
+    Patience { own, most: less(most), is_backend: headers.contains_key(FROM_BACKEND) }
 }
 
 #[cfg(test)]
@@ -286,7 +333,7 @@ mod tests {
             if let Some(told) = told {
                 headers.insert(SCRAPE_TIMEOUT, told.parse().unwrap());
             }
-            assert_eq!(patience(&headers, most), Duration::from_millis(wanted), "{told:?}");
+            assert_eq!(patience(&headers, most).own, Duration::from_millis(wanted), "{told:?}");
         }
     }
 }

@@ -7,11 +7,10 @@ use std::time::Duration;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 
-use super::backend::scope_of;
 use super::doors::lines;
 use crate::clock::{self, Instant};
 use crate::foreign::{Collected, Family, Format, Limits, parse};
-use crate::registry::{Answer, Ask, CollectorHandle, Registry, SameLabel};
+use crate::registry::{Answer, Ask, CollectorHandle, Registry, SameLabel, SourceKind};
 
 /// How long a page is shown, unless the door is told otherwise.
 const EXPIRY: Duration = Duration::from_secs(300);
@@ -161,8 +160,8 @@ impl Pushes {
         let page = Arc::new(Mutex::new(Some(page)));
         let kept = Arc::clone(&page);
         let ask = Ask::Kept(Box::new(move || answer(&kept)));
-        let scope = scope_of(&self.registry, path);
-        let Some(source) = scope.add_source("push", SameLabel::Renamed, ask) else { return false };
+        let kind = SourceKind::Push;
+        let source = self.registry.add_source_for(path, kind, SameLabel::Renamed, ask);
         groups.insert(key, Group { page, source });
         true
     }

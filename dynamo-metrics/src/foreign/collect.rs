@@ -11,7 +11,9 @@ use crate::label::LabelValue as _;
 use crate::metric::MetricKind;
 #[cfg(feature = "exporter")]
 use crate::registry::Later;
-use crate::registry::{Answer, Ask, CollectorHandle, Failure, SameLabel, Scope, Trouble};
+use crate::registry::{
+    Answer, Ask, CollectorHandle, Failure, SameLabel, Scope, SourceKind, Trouble,
+};
 
 /// What a collector tells.
 ///
@@ -75,6 +77,30 @@ impl Collected {
     ) {
         let value = check::histogram(buckets.to_vec(), Some(sum), None, None);
         self.value((MetricKind::Histogram, name, help), labels, value.map(Value::Histogram));
+    }
+
+    /// Which of `states` is on, told by its place among them; the label that tells them apart is named
+    /// as the metric.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::foreign::Collected;
+    ///
+    /// Collected::new().state_set("phase", "What it does.", &[], &["idle", "busy"], 1);
+    /// ```
+    pub fn state_set(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[(&str, &str)],
+        states: &[&str],
+        on: usize,
+    ) {
+        for (i, state) in states.iter().enumerate() {
+            let labels = [labels, &[(name, *state)]].concat();
+            let value = Value::Number(f64::from(u8::from(i == on)));
+            self.value((MetricKind::StateSet, name, help), &labels, Ok(value));
+        }
     }
 
     /// A page of metrics.
@@ -152,7 +178,7 @@ impl Answer {
             fault.map(Fault::to_string).unwrap_or_default()
         };
         self.troubles.extend(parsed.totals.iter().map(|&(reason, count)| Trouble {
-            reason: label(reason).into(),
+            reason: label(reason),
             count,
             text: first(reason),
         }));
@@ -168,7 +194,7 @@ impl Scope {
     /// Asks `collect` for values that somebody else keeps, before each gather.
     ///
     /// [`Registry::gather`](crate::registry::Registry::gather) runs it where it is called; the
-    /// exporter in a thread that may block, and does without it for once if it takes longer than the
+    /// exporter in a thread that may block, and does without it for as long as it takes longer than the
     /// scrape may. It does not run twice at once. What it told before it failed stands. It stays for
     /// as long as the scope does.
     ///
@@ -193,7 +219,8 @@ impl Scope {
             let result = collect(&mut collected);
             finish(collected, result.err())
         };
-        self.add_source("collector", SameLabel::Theirs, Ask::Now(Box::new(ask))).unwrap_or_default()
+        self.add_source(SourceKind::Collector, SameLabel::Theirs, Ask::Now(Box::new(ask)))
+            .unwrap_or_default()
     }
 
     /// The same, for what has to be waited for: the exporter runs the future in tokio, and does
@@ -229,7 +256,7 @@ impl Scope {
                 }
             })
         };
-        self.add_source("async_collector", SameLabel::Theirs, Ask::Later(Box::new(ask)))
+        self.add_source(SourceKind::AsyncCollector, SameLabel::Theirs, Ask::Later(Box::new(ask)))
             .unwrap_or_default()
     }
 
@@ -249,7 +276,7 @@ impl Scope {
     /// });
     /// let page = encode::text(&registry);
     /// assert!(page.contains("\nsteps_total{dynamo_component=\"engine\"} 7\n"));
-    /// assert!(page.contains("{dynamo_component=\"engine\",reason=\"syntax\",source=\"expfmt_callback\"} 1\n"));
+    /// assert!(page.contains("{reason=\"syntax\",source=\"expfmt_callback\"} 1\n"));
     /// ```
     pub fn add_expfmt_callback<E: Into<Failure>>(
         &self,
@@ -268,7 +295,7 @@ impl Scope {
             };
             finish(collected, error)
         };
-        self.add_source("expfmt_callback", SameLabel::Theirs, Ask::Now(Box::new(ask)))
+        self.add_source(SourceKind::ExpfmtCallback, SameLabel::Theirs, Ask::Now(Box::new(ask)))
             .unwrap_or_default()
     }
 }

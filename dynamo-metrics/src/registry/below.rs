@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::gather::{self, Walk};
 use super::merge::Told;
 use super::scope::Scope;
-use super::source::{Answer, Ask, Asked, SameLabel};
+use super::source::{Answer, Ask, Asked, SameLabel, SourceKind};
 use crate::metric::visit::{self, Number, Visitor};
 use crate::metric::{HistogramSnapshot, MetricKind, foreign};
 use crate::name::AUTOMATIC_LABELS;
@@ -108,7 +108,7 @@ impl Scope {
         };
         let ask = Ask::Now(Box::new(ask));
         let child = Some(child.clone());
-        self.add_source_with("child_registry", Vec::new(), SameLabel::Theirs, ask, child);
+        self.add_source_with(SourceKind::ChildRegistry, Vec::new(), SameLabel::Theirs, ask, child);
     }
 }
 

@@ -1,14 +1,15 @@
 //! The walk: every family once, in the order of names, in steps of any size.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::any::Position;
-use super::index::{Families, Wanted, base};
+use super::errors;
+use super::index::{Families, Wanted, base, find};
 use super::merge::{At, Merged, Told};
 use super::node::Tree;
 use super::scope::Scope;
-use super::source::{Asked, COLLECT_ERRORS, What};
+use super::source::Asked;
 use crate::clock;
 use crate::metric::visit::Visitor;
 use crate::metric::{Counter, HistogramSnapshot, MetricKind};
@@ -23,6 +24,8 @@ pub(crate) struct Walk {
     families: Arc<Families>,
     family: usize,
     at: Option<Position>,
+    /// Where to begin in families that others tell of too.
+    begun: HashMap<usize, Position>,
     /// What others keep, beside ours.
     merged: Merged,
     other: usize,
@@ -46,12 +49,36 @@ impl Walk {
             }
             expose_health(tree);
         });
+        if !told.is_empty() {
+            // What is wrong with what was told is told on the same page.
+            let root = tree.root_labels();
+            let (name, help) = (errors::NAME, errors::HELP);
+            let wanted = Wanted { name, help, unit: None, cap: u64::MAX, root: &root };
+            let _ = tree.index.family::<Counter>(&wanted);
+        }
         let families = tree.index.load();
-        let merged = with_maps(|| Merged::new(&families, told)).unwrap_or_default();
+        // Whether a series of others' is ours already is asked after ours were looked at.
+        let mut begun = HashMap::new();
+        for family in told.iter().flat_map(|(_, answer)| answer.families.iter()) {
+            if let Ok(at) = find(&families, base(&family.name, family.kind)) {
+                begun.entry(at).or_insert_with(|| families[at].begin());
+            }
+        }
+        let merged = with_maps(|| {
+            let merged = Merged::new(&families, told);
+            expose_errors(tree);
+            merged
+        });
+        // Their own family may be one of those, and is looked at when it is come to.
+        if let Ok(at) = find(&families, base(errors::NAME, MetricKind::Counter)) {
+            begun.remove(&at);
+        }
+        let merged = merged.unwrap_or_default();
         Self {
             families,
             family: 0,
             at: None,
+            begun,
             merged,
             other: 0,
             other_at: At::default(),
@@ -99,7 +126,8 @@ impl Walk {
             if let Some(own) = own.filter(|_| order.is_le()) {
                 let head = own.head();
                 if self.at.is_some() || self.shows((&head.name, head.metric_type.kind())) {
-                    let at = self.at.get_or_insert_with(|| own.begin());
+                    let begun = self.begun.remove(&self.family);
+                    let at = self.at.get_or_insert_with(|| begun.unwrap_or_else(|| own.begin()));
                     left -= own.step(at, left, &mut self.scratch, visitor);
                     if !at.is_at_end() {
                         return true;
@@ -128,25 +156,7 @@ impl Walk {
 /// Runs the update callbacks.
 pub(super) fn refresh(tree: &Tree, asked: &[Arc<Asked>]) {
     for asked in asked {
-        let What::Refresh(run) = &asked.what else { continue };
-        match asked.run(run) {
-            None | Some(Ok(Ok(()))) => {}
-            Some(Ok(Err(error))) => {
-                if tree.callback_failures.get() == 0 {
-                    tracing::error!(%error, "an update callback failed");
-                }
-                tree.callback_failures.inc();
-            }
-            Some(Err(panic)) => {
-                if tree.callback_panics.get() == 0 {
-                    tracing::error!(
-                        panic,
-                        "an update callback panicked; its values are not refreshed"
-                    );
-                }
-                tree.callback_panics.inc();
-            }
-        }
+        asked.run_refresh(&tree.collect_errors);
     }
 }
 
@@ -181,16 +191,19 @@ fn expose_health(tree: &Tree) {
             expose(tree, name, help, count);
         }
     }
-    for errors in [&tree.callback_panics, &tree.callback_failures, &tree.late_callbacks] {
-        expose(tree, "dynamo_metrics_collect_errors_total", COLLECT_ERRORS, errors);
-    }
+    expose_errors(tree);
+}
+
+fn expose_errors(tree: &Tree) {
+    tree.collect_errors.each(|count| expose(tree, errors::NAME, errors::HELP, count));
 }
 
 fn expose(tree: &Tree, name: &str, help: &str, count: &Counter) {
     if count.get() == 0 {
         return;
     }
-    let wanted = Wanted { name, help, unit: None, cap: u64::MAX, root: &tree.root_labels() };
+    let root = tree.root_labels();
+    let wanted = Wanted { name, help, unit: None, cap: u64::MAX, root: &root };
     // A user who took one of these names keeps it, and does without our counter.
     if let Ok(family) = tree.index.family::<Counter>(&wanted) {
         family.attach_in_place(count);

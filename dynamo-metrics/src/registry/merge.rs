@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
-use super::any::AnyFamily;
 use super::index::{self, Families, SUFFIXES, base};
 use super::source::{Answer, Asked, Source, Trouble};
 use crate::metric::MetricKind;
@@ -45,19 +44,23 @@ pub(super) struct At {
 
 impl Merged {
     /// Puts together what can stand beside `own` and beside what was said before; the rest is counted
-    /// as errors of its source.
-    pub(super) fn new(own: &Families, told: Vec<Told>) -> Self {
-        let mut merged = BTreeMap::new();
-        for told in told {
+    /// as errors of its source. Who is nearer to this process is heard first.
+    pub(super) fn new(own: &Families, mut told: Vec<Told>) -> Self {
+        told.sort_by_key(|(asked, _)| asked.source().map(Source::kind));
+        let mut drafts = BTreeMap::new();
+        for told in &told {
             let Some(source) = told.0.source() else { continue };
             for (i, family) in told.1.families.iter().enumerate() {
-                let part = Part { told: told.clone(), family: i, left_out: Vec::new() };
-                if let Err(trouble) = add(&mut merged, own, part, family, source) {
+                if let Err(trouble) = add(&mut drafts, own, (told, i), family, source) {
                     source.count(trouble);
                 }
             }
         }
-        Self(merged.into_iter().map(|(base, parts)| MergedFamily { base, parts }).collect())
+        let families = drafts.into_iter().map(|(base, draft)| {
+            let parts = draft.parts;
+            MergedFamily { base, parts }
+        });
+        Self(families.collect())
     }
 
     pub(super) fn get(&self, at: usize) -> Option<&MergedFamily> {
@@ -65,65 +68,15 @@ impl Merged {
     }
 }
 
-/// Adds a family of a source, without those of its series that are there already.
-fn add(
-    merged: &mut BTreeMap<String, Vec<Part>>,
-    own: &Families,
-    mut part: Part,
-    family: &Family,
-    source: &Source,
-) -> Result<(), Trouble> {
-    let refused = |reason: &'static str, text: String| {
-        let count = family.series.len() as u64;
-        Err(Trouble { reason: reason.into(), count, text })
-    };
-    let (name, kind) = (&*family.name, family.kind);
-    let bare = base(name, kind);
-    let ours = index::find(own, bare).ok().map(|at| &own[at]);
-    let others = merged.get(bare).map(Vec::as_slice).unwrap_or_default();
-    let first = others.first().map(Part::family).map(|there| (&*there.name, there.kind));
-    let ours_is = ours.map(|ours| (&*ours.head().name, ours.head().metric_type.kind()));
-    for (there, other) in ours_is.into_iter().chain(first) {
-        // A state set of ours tells of all states there are.
-        if (there, other) != (name, kind) || (ours.is_some() && kind == MetricKind::StateSet) {
-            return refused("kind", format!("{name} is a {kind} here, and {there} a {other}"));
-        }
-    }
-    if ours.is_none() && others.is_empty() {
-        let ours = index::clash(own, name, kind).map(|other| other.head().name.to_string());
-        if let Some(other) = ours.or_else(|| clash(merged, bare, kind)) {
-            return refused("clash", format!("samples of {name} look like those of {other}"));
-        }
-    }
-    part.left_out = duplicates(ours, others, &part);
-    if !part.left_out.is_empty() {
-        source.count(Trouble {
-            reason: "duplicate".into(),
-            count: part.left_out.len() as u64,
-            text: format!("series of {name} are there already"),
-        });
-    }
-    merged.entry(bare.to_owned()).or_default().push(part);
-    Ok(())
-}
-
-/// Series of `part` that are there already: among ours, among `others`, or before in `part`, since
-/// the scope's labels may make one of two.
-fn duplicates(ours: Option<&Arc<dyn AnyFamily>>, others: &[Part], part: &Part) -> Vec<usize> {
-    let mut seen = Seen { hasher: RandomState::new(), by_hash: HashMap::new() };
-    for other in others {
-        for i in 0..other.family().series.len() {
-            if !other.leaves_out(i) {
-                seen.add(other.labels(i));
-            }
-        }
-    }
-    let known = |labels| ours.is_some_and(|ours| ours.has(labels));
-    let mut is_new = |i| seen.add(part.labels(i)) && !known(part.labels(i));
-    (0..part.family().series.len()).filter(|&i| !is_new(i)).collect()
+/// A family that is being put together.
+#[derive(Default)]
+struct Draft<'a> {
+    parts: Vec<Part>,
+    seen: Seen<'a>,
 }
 
 /// Sets of labels.
+#[derive(Default)]
 struct Seen<'a> {
     hasher: RandomState,
     by_hash: HashMap<u64, Vec<visit::Labels<'a>>>,
@@ -143,14 +96,59 @@ impl<'a> Seen<'a> {
     }
 }
 
+/// Adds a family of a source, without those of its series that are there already: among ours, among
+/// others', or before in the same family, since the scope's labels may make one of two.
+fn add<'a>(
+    drafts: &mut BTreeMap<String, Draft<'a>>,
+    own: &Families,
+    (told, at): (&'a Told, usize),
+    family: &'a Family,
+    source: &'a Source,
+) -> Result<(), Trouble> {
+    let refused = |reason, text| Trouble { reason, count: family.series.len() as u64, text };
+    let (name, kind) = (&*family.name, family.kind);
+    let bare = base(name, kind);
+    let ours = index::find(own, bare).ok().map(|at| &own[at]);
+    let first = drafts.get(bare).and_then(|draft| draft.parts.first()).map(Part::family);
+    let ours_is = ours.map(|ours| (&*ours.head().name, ours.head().metric_type.kind()));
+    let first_is = first.map(|first| (&*first.name, first.kind));
+    for (there, other) in ours_is.into_iter().chain(first_is) {
+        // A state set of ours tells of all states there are.
+        if (there, other) != (name, kind) || (ours.is_some() && kind == MetricKind::StateSet) {
+            let text = format!("{name} is a {kind} here, and {there} a {other} elsewhere");
+            return Err(refused("kind", text));
+        }
+    }
+    if ours.is_none() && first.is_none() {
+        let ours = index::clash(own, name, kind).map(|other| other.head().name.to_string());
+        if let Some(other) = ours.or_else(|| clash(drafts, bare, kind)) {
+            let text = format!("samples of {name} look like those of {other}");
+            return Err(refused("clash", text));
+        }
+    }
+    let draft = drafts.entry(bare.to_owned()).or_default();
+    let mut is_new = |i: &usize| {
+        let labels = visit::Labels::foreign(&family.series[*i].labels, &source.labels);
+        draft.seen.add(labels) && !ours.is_some_and(|ours| ours.has(labels))
+    };
+    let left_out: Vec<_> = (0..family.series.len()).filter(|i| !is_new(i)).collect();
+    let count = left_out.len() as u64;
+    draft.parts.push(Part { told: told.clone(), family: at, left_out });
+    if count > 0 {
+        let text = format!("series of {name} are there already");
+        source.count(Trouble { reason: "duplicate", count, text });
+    }
+    Ok(())
+}
+
 /// The name of a merged family whose samples would be mixed up with those of this one.
-fn clash(merged: &BTreeMap<String, Vec<Part>>, bare: &str, kind: MetricKind) -> Option<String> {
+fn clash(merged: &BTreeMap<String, Draft<'_>>, bare: &str, kind: MetricKind) -> Option<String> {
     let under = kind.suffixes().iter().map(|suffix| format!("{bare}{suffix}"));
     let under = under.into_iter().find(|name| merged.contains_key(name));
     under.or_else(|| {
         let over = SUFFIXES.iter().filter_map(|suffix| Some((bare.strip_suffix(suffix)?, suffix)));
         let mut over = over.filter(|(name, suffix)| {
-            let there = merged.get(*name).and_then(|parts| parts.first());
+            let there = merged.get(*name).and_then(|draft| draft.parts.first());
             there.is_some_and(|there| there.family().kind.suffixes().contains(suffix))
         });
         over.next().map(|(name, _)| name.to_owned())

@@ -14,6 +14,7 @@ mod any;
 mod below;
 mod builder;
 mod error;
+mod errors;
 mod families;
 mod family;
 #[cfg(all(test, not(dynamo_metrics_loom)))]
@@ -45,9 +46,9 @@ pub(crate) use merge::Told;
 pub(crate) use scope::Place;
 pub use scope::Scope;
 pub use source::CollectorHandle;
-pub(crate) use source::{Answer, Ask, Asked, Failure, SameLabel, Trouble};
+pub(crate) use source::{Answer, Ask, Asked, Failure, SameLabel, SourceKind, Trouble};
 #[cfg(feature = "exporter")]
-pub(crate) use source::{Later, message as panic_message};
+pub(crate) use source::{Later, Source, message as panic_message};
 
 use crate::metric::visit::Visitor;
 use node::Tree;
@@ -130,7 +131,9 @@ impl Registry {
     /// Counts update callbacks that did not end in time.
     #[cfg(feature = "exporter")]
     pub(crate) fn count_late_callback(&self) {
-        self.0.tree.late_callbacks.inc();
+        let text = "an update callback did not end in time".to_owned();
+        let trouble = Trouble { reason: "timeout", count: 1, text };
+        self.0.tree.collect_errors.count("update_callback", &[], trouble);
     }
 
     /// What exporters of this registry have in common.

@@ -10,11 +10,10 @@ use foldhash::fast::RandomState;
 use papaya::{Equivalent, HashMap};
 
 use super::error::RegisterError;
+use super::errors::Errors;
 use super::index::Index;
 use super::list::List;
 use super::source::Asked;
-use crate::label::{Labels, Template};
-use crate::metric::{self, Counter};
 
 /// What all scopes of a registry share.
 pub(super) struct Tree {
@@ -23,9 +22,7 @@ pub(super) struct Tree {
     pub(super) index: Index,
     pub(super) worker_id: Option<Box<str>>,
     pub(super) series_cap: u64,
-    pub(super) callback_panics: Counter,
-    pub(super) callback_failures: Counter,
-    pub(super) late_callbacks: Counter,
+    pub(super) collect_errors: Arc<Errors>,
     /// What floors above keep for the whole registry.
     #[cfg(feature = "exporter")]
     pub(super) in_common: OnceLock<Arc<dyn Any + Send + Sync>>,
@@ -88,17 +85,10 @@ struct Wanted<'a> {
 impl Tree {
     pub(super) fn new(number: u64, worker_id: Option<u64>, series_cap: u64) -> Self {
         let worker_id = worker_id.map(|id| format!("{id:x}").into_boxed_str());
-        let errors = |reason| {
-            let mut labels = vec![("source", "update_callback"), ("reason", reason)];
-            labels.extend(worker_id.as_deref().map(|id| ("worker_id", id)));
-            metric::counter(Labels::new(&Arc::new(Template::new(&labels, &[])), &[]))
-        };
         Self {
             number,
             index: Index::default(),
-            callback_panics: errors("panic"),
-            callback_failures: errors("failed"),
-            late_callbacks: errors("timeout"),
+            collect_errors: Arc::new(Errors::new(worker_id.clone())),
             #[cfg(feature = "exporter")]
             in_common: OnceLock::new(),
             worker_id,

@@ -1,29 +1,32 @@
 //! What has to be asked before a gather: callbacks that refresh values of ours, and sources, which
 //! tell values that somebody else keeps.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(feature = "exporter")]
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 #[cfg(feature = "exporter")]
 use std::time::Duration;
 
-use super::families::DynamicFamily;
+#[cfg(feature = "exporter")]
+use super::Registry;
+use super::errors::Errors;
 use super::node::{Node, Tree};
 use super::scope::Scope;
-use crate::metric::Counter;
 use crate::metric::foreign::{Family, Series};
+#[cfg(feature = "exporter")]
+use crate::name::{AUTOMATIC_LABELS, scope_value};
 
 /// A callback or a source, for as long as its node is there.
 pub(crate) struct Asked {
     pub(super) what: What,
     /// Somebody is asking just now.
-    busy: AtomicBool,
+    busy: Mutex<bool>,
+    free: Condvar,
     /// Where in the tree's list it is.
     pub(super) place: AtomicUsize,
 }
@@ -42,18 +45,42 @@ pub(super) type Refresh = dyn Fn() -> Result<(), Failure> + Send + Sync;
 
 /// Tells values that somebody else keeps.
 pub(crate) struct Source {
-    /// What sort of source it is: the label of its errors.
-    kind: &'static str,
+    kind: SourceKind,
     /// Labels of its scope, sorted.
     pub(super) labels: Vec<(String, String)>,
     same_label: SameLabel,
     ask: Ask,
     /// The place of another registry whose values these are.
     child: Option<Scope>,
-    /// `None` if somebody else has the name.
-    errors: Option<DynamicFamily<Counter, 2>>,
-    /// Reasons that were logged.
-    logged: Mutex<HashSet<Cow<'static, str>>>,
+    errors: Arc<Errors>,
+}
+
+/// Whether one waits for somebody who is at it already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Now,
+    Waited,
+}
+
+thread_local! {
+    /// Whether this thread is asking somebody.
+    static ASKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What sort of source it is; who comes first is believed where two disagree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SourceKind {
+    Collector,
+    #[cfg(feature = "exporter")]
+    AsyncCollector,
+    ExpfmtCallback,
+    ChildRegistry,
+    #[cfg(feature = "prometheus-client")]
+    PrometheusClient,
+    #[cfg(feature = "exporter")]
+    Backend,
+    #[cfg(feature = "exporter")]
+    Push,
 }
 
 /// How a source is asked.
@@ -93,7 +120,7 @@ pub(crate) struct Answer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trouble {
     /// What sort of trouble it is: a label of its count.
-    pub(crate) reason: Cow<'static, str>,
+    pub(crate) reason: &'static str,
     pub(crate) count: u64,
     /// The first of it, for people.
     pub(crate) text: String,
@@ -109,23 +136,45 @@ pub struct CollectorHandle {
 
 impl Asked {
     fn new(what: What) -> Arc<Self> {
-        let (busy, place) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Arc::new(Self { what, busy, place })
+        let (busy, free, place) = (Mutex::new(false), Condvar::new(), AtomicUsize::new(0));
+        Arc::new(Self { what, busy, free, place })
     }
 
     pub(super) fn refresh(run: Box<Refresh>) -> Arc<Self> {
         Self::new(What::Refresh(run))
     }
 
-    /// Runs `run` unless somebody is at it already, further down this thread's stack or elsewhere;
-    /// `None` then, or with the panic's message if it panics.
-    pub(super) fn run<T>(&self, run: impl FnOnce() -> T) -> Option<Result<T, String>> {
-        if self.busy.swap(true, Ordering::Acquire) {
-            return None;
+    /// Runs `run`, once whoever is at it has done; at once or not at all, if that may not be waited
+    /// for, or if this thread is asking somebody already, who may wait for this one. `None` if it was
+    /// not run, and the panic's message if it panics.
+    fn run<T>(&self, turn: Turn, run: impl FnOnce() -> T) -> Option<Result<T, String>> {
+        let is_within = ASKING.try_with(Cell::get).unwrap_or(true);
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        while *busy {
+            if turn == Turn::Now || is_within {
+                return None;
+            }
+            busy = self.free.wait(busy).unwrap_or_else(PoisonError::into_inner);
         }
+        *busy = true;
+        drop(busy);
+        let _ = ASKING.try_with(|asking| asking.set(true));
         let result = catch_unwind(AssertUnwindSafe(run));
-        self.busy.store(false, Ordering::Release);
+        let _ = ASKING.try_with(|asking| asking.set(is_within));
+        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.free.notify_one();
         Some(result.map_err(|panic| message(&*panic)))
+    }
+
+    /// Runs an update callback, unless somebody is at it already.
+    pub(super) fn run_refresh(&self, errors: &Errors) {
+        let What::Refresh(run) = &self.what else { return };
+        let (reason, text) = match self.run(Turn::Now, run) {
+            None | Some(Ok(Ok(()))) => return,
+            Some(Ok(Err(error))) => ("failed", error.to_string()),
+            Some(Err(panic)) => ("panic", panic),
+        };
+        errors.count("update_callback", &[], Trouble { reason, count: 1, text });
     }
 
     pub(crate) fn source(&self) -> Option<&Source> {
@@ -140,11 +189,12 @@ impl Asked {
         self.source()?.child.as_ref()
     }
 
-    /// Asks a source that answers at once; `None` if it is none, or somebody is at it already.
+    /// Asks a source that answers at once; `None` if it is none, or if it is asked within its own
+    /// answer.
     pub(crate) fn ask_now(&self) -> Option<Answer> {
         let source = self.source()?;
         let answer = match &source.ask {
-            Ask::Now(ask) => self.run(ask)?,
+            Ask::Now(ask) => self.run(Turn::Waited, ask)?,
             #[cfg(feature = "exporter")]
             Ask::Kept(ask) => Ok(ask()),
             #[cfg(feature = "exporter")]
@@ -165,6 +215,12 @@ impl Asked {
             }
             Ask::Now(_) | Ask::Kept(_) => None,
         }
+    }
+
+    /// Whether it is a source whose answer has to be waited for.
+    #[cfg(feature = "exporter")]
+    pub(crate) fn is_later(&self) -> bool {
+        self.source().is_some_and(|source| matches!(source.ask, Ask::Later(_)))
     }
 
     /// Whether it is a source that answers from memory.
@@ -191,17 +247,13 @@ impl Source {
         answer
     }
 
+    /// Counts what went wrong.
     pub(crate) fn count(&self, trouble: Trouble) {
-        let Trouble { reason, count, text } = trouble;
-        if let Some(errors) = &self.errors {
-            errors.with_ref([self.kind, &reason], |errors| errors.inc_by(count));
-        }
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if !logged.contains(&reason) {
-            let labels = &self.labels;
-            tracing::warn!(source = self.kind, ?labels, %reason, text, "values were left out");
-            logged.insert(reason);
-        }
+        self.errors.count(self.kind.as_str(), &self.labels, trouble);
+    }
+
+    pub(crate) fn kind(&self) -> SourceKind {
+        self.kind
     }
 
     /// Whether a label is the scope's too.
@@ -234,8 +286,27 @@ impl Source {
 impl Answer {
     /// Nothing but this.
     pub(crate) fn trouble(reason: &'static str, text: impl Into<String>) -> Self {
-        let trouble = Trouble { reason: reason.into(), count: 1, text: text.into() };
+        let trouble = Trouble { reason, count: 1, text: text.into() };
         Self { families: Arc::default(), troubles: vec![trouble] }
+    }
+}
+
+impl SourceKind {
+    /// The kind as the label of its errors.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Collector => "collector",
+            #[cfg(feature = "exporter")]
+            Self::AsyncCollector => "async_collector",
+            Self::ExpfmtCallback => "expfmt_callback",
+            Self::ChildRegistry => "child_registry",
+            #[cfg(feature = "prometheus-client")]
+            Self::PrometheusClient => "prometheus_client",
+            #[cfg(feature = "exporter")]
+            Self::Backend => "backend",
+            #[cfg(feature = "exporter")]
+            Self::Push => "push",
+        }
     }
 }
 
@@ -243,7 +314,7 @@ impl Scope {
     /// Asks `ask` before each gather, until the scope is removed; `None` if it is already.
     pub(crate) fn add_source(
         &self,
-        kind: &'static str,
+        kind: SourceKind,
         same_label: SameLabel,
         ask: Ask,
     ) -> Option<CollectorHandle> {
@@ -256,19 +327,14 @@ impl Scope {
     /// The same, with these labels; `child` is whose values they are.
     pub(super) fn add_source_with(
         &self,
-        kind: &'static str,
+        kind: SourceKind,
         labels: Vec<(String, String)>,
         same_label: SameLabel,
         ask: Ask,
         child: Option<Scope>,
     ) -> Option<CollectorHandle> {
-        let errors = self
-            .with_prefix("dynamo_metrics")
-            .counter("collect_errors_total", COLLECT_ERRORS)
-            .dynamic_family(["source", "reason"])
-            .ok();
-        let logged = Mutex::default();
-        let source = Source { kind, labels, same_label, ask, child, errors, logged };
+        let errors = Arc::clone(&self.tree.collect_errors);
+        let source = Source { kind, labels, same_label, ask, child, errors };
         let asked = Asked::new(What::Source(source));
         self.tree.add_asked(&self.node, &asked).then(|| CollectorHandle {
             tree: Arc::downgrade(&self.tree),
@@ -278,8 +344,30 @@ impl Scope {
     }
 }
 
-/// What the counter of errors says.
-pub(super) const COLLECT_ERRORS: &str = "Values that could not be collected.";
+#[cfg(feature = "exporter")]
+impl Registry {
+    /// Asks `ask` before each gather, under the labels of a namespace, which may be nested, a component
+    /// and an endpoint, from the end on as many as there are. Unlike the scope of these names it
+    /// leaves nothing behind.
+    pub(crate) fn add_source_for(
+        &self,
+        names: &[&str],
+        kind: SourceKind,
+        same_label: SameLabel,
+        ask: Ask,
+    ) -> CollectorHandle {
+        let values: Vec<_> = names.iter().map(|name| scope_value(name)).collect();
+        let (namespaces, lower) = values.split_at(values.len().saturating_sub(2).max(1));
+        let lower = lower.iter().cloned().chain([String::new(), String::new()]);
+        let levels = [namespaces.join("_")].into_iter().chain(lower);
+        let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let mut labels: Vec<_> = self.labels().map(own).collect();
+        let levels = AUTOMATIC_LABELS.into_iter().map(str::to_owned).zip(levels);
+        labels.extend(levels.filter(|(_, value)| !value.is_empty()));
+        labels.sort_unstable();
+        self.add_source_with(kind, labels, same_label, ask, None).unwrap_or_default()
+    }
+}
 
 impl CollectorHandle {
     /// Asks it no longer.

@@ -1,6 +1,8 @@
 //! Fetching one page, within a time and a size.
 
 use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,11 +13,13 @@ use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::timeout;
 
-use super::super::read::{ReadError, read};
+use crate::exporter::ask::{FROM_BACKEND, SCRAPE_TIMEOUT};
+use crate::exporter::read::{ReadError, read};
 use crate::foreign::{Format, Limits, Parsed, parse};
 use crate::label::LabelValue;
 
@@ -99,24 +103,19 @@ impl Drop for Connection {
 pub(super) async fn fetch(
     target: &Uri,
     patience: Duration,
-    limits: &Limits,
+    (limits, lookup): (&Limits, &Arc<Semaphore>),
 ) -> Result<Parsed, FetchError> {
-    let whole = timeout(patience, fetch_all(target, patience, limits)).await;
+    let whole = timeout(patience, fetch_all(target, patience, (limits, lookup))).await;
     whole.unwrap_or(Err(FetchError::Timeout(patience)))
 }
 
 async fn fetch_all(
     target: &Uri,
     patience: Duration,
-    limits: &Limits,
+    (limits, lookup): (&Limits, &Arc<Semaphore>),
 ) -> Result<Parsed, FetchError> {
     let broken = |error: hyper::Error| FetchError::Broken(error.to_string());
-    let host = target.host().unwrap_or_default();
-    // Brackets are how a URL has it, and not how the system does.
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let stream = TcpStream::connect((host, target.port_u16().unwrap_or(80)))
-        .await
-        .map_err(FetchError::Connect)?;
+    let stream = connect(target, lookup).await.map_err(FetchError::Connect)?;
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(LONGEST_HEAD)
         .handshake(TokioIo::new(stream))
@@ -137,6 +136,29 @@ async fn fetch_all(
     parsed.map_err(|error| FetchError::Broken(error.to_string()))
 }
 
+/// Connects to the target's host.
+///
+/// Looking a name up cannot be broken off, and takes a thread that tokio has few of: until one has
+/// ended there is no other one for the same backend.
+async fn connect(target: &Uri, lookup: &Arc<Semaphore>) -> io::Result<TcpStream> {
+    let (host, port) = (target.host().unwrap_or_default(), target.port_u16().unwrap_or(80));
+    // Brackets are how a URL has it, and not how the system does.
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return TcpStream::connect((address, port)).await;
+    }
+    let busy = |_| io::Error::new(io::ErrorKind::WouldBlock, "its name is still being looked up");
+    let place = Arc::clone(lookup).try_acquire_owned().map_err(busy)?;
+    let host = host.to_owned();
+    let found = tokio::spawn(async move {
+        let found = lookup_host((host, port)).await.map(Vec::from_iter);
+        drop(place);
+        found
+    });
+    let found = found.await.map_err(io::Error::other)??;
+    TcpStream::connect(&*found).await
+}
+
 fn request(target: &Uri, patience: Duration) -> Request<Empty<Bytes>> {
     let path = target.path_and_query().map_or("/metrics", |path| path.as_str());
     let mut request = Request::new(Empty::new());
@@ -147,7 +169,8 @@ fn request(target: &Uri, patience: Duration) -> Request<Empty<Bytes>> {
         (HOST, authority),
         (ACCEPT, ACCEPTED),
         (USER_AGENT, concat!("dynamo-metrics/", env!("CARGO_PKG_VERSION"))),
-        (super::super::ask::SCRAPE_TIMEOUT, &timeout),
+        (SCRAPE_TIMEOUT, &timeout),
+        (FROM_BACKEND, "1"),
     ];
     for (name, value) in headers {
         if let Ok(value) = value.parse() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{Backend, BackendError, BackendHandle};
-use crate::registry::{RegisterError, Registry, Scope};
+use crate::registry::Registry;
 
 /// Where the environment names backends.
 const VARIABLE: &str = "DYN_BACKENDS";
@@ -73,9 +73,6 @@ pub enum BackendsError {
     /// There are as many backends as there may be.
     #[error("no more than {0} backends")]
     TooMany(usize),
-    /// The backend's own metrics cannot be registered.
-    #[error("the backend's metrics cannot be registered")]
-    Register(#[from] RegisterError),
 }
 
 impl Backends {
@@ -188,14 +185,11 @@ impl Backends {
             if let Some(before) = entries.remove(&key) {
                 before.remove();
             }
-            let handle = backend.register(&self.scope(&key.0))?;
+            let names: Vec<_> = key.0.split('.').collect();
+            let handle = backend.register_for(&self.registry, &names);
             entries.insert(key, handle);
         }
         Ok(count)
-    }
-
-    fn scope(&self, endpoint: &str) -> Scope {
-        scope_of(&self.registry, &endpoint.split('.').collect::<Vec<_>>())
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, BackendHandle>> {
@@ -209,23 +203,8 @@ impl BackendsError {
         match self {
             Self::Host(_) => StatusCode::FORBIDDEN,
             Self::TooMany(_) => StatusCode::INSUFFICIENT_STORAGE,
-            Self::Register(_) => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         }
-    }
-}
-
-/// The scope of these names: a namespace, which may be nested, a component and an endpoint, from the
-/// end on as many as there are.
-pub(in crate::exporter) fn scope_of(registry: &Registry, names: &[&str]) -> Scope {
-    let below = |scope: Scope, name: &&str| scope.namespace(name);
-    match names {
-        [namespaces @ .., last, component, endpoint] => {
-            let scope = namespaces.iter().chain([last]).fold((**registry).clone(), below);
-            scope.component(component).endpoint(endpoint)
-        }
-        [namespace, component] => registry.namespace(namespace).component(component),
-        names => names.iter().fold((**registry).clone(), below),
     }
 }
 
@@ -326,21 +305,5 @@ mod tests {
         }
         let any = backends.any_host();
         assert!(any.add_remote("b=http://10.0.0.1").is_ok());
-    }
-
-    #[test]
-    fn a_path_names_a_scope_from_its_end() {
-        let registry = Registry::new();
-        for (path, labels) in [
-            ("a", "dynamo_namespace=\"a\""),
-            ("a.b", "dynamo_component=\"b\",dynamo_namespace=\"a\""),
-            ("a.b.c", "dynamo_component=\"b\",dynamo_endpoint=\"c\",dynamo_namespace=\"a\""),
-            ("x.a.b.c", "dynamo_component=\"b\",dynamo_endpoint=\"c\",dynamo_namespace=\"x_a\""),
-        ] {
-            let names: Vec<_> = path.split('.').collect();
-            scope_of(&registry, &names).gauge("g", "").register().unwrap();
-            let page = crate::encode::text(&registry);
-            assert!(page.contains(&format!("{{{labels}}} 0")), "{path}: {page}");
-        }
     }
 }

@@ -4,73 +4,71 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Fault;
-use crate::metric::{FloatGauge, Gauge, StateSet};
-use crate::registry::{DynamicFamily, RegisterError, Scope};
-use crate::unit::Unit;
+use crate::foreign::Collected;
+use crate::label::LabelValue as _;
+use crate::registry::Answer;
 
-/// The metrics of one backend.
+/// What is told of one backend, once it was fetched.
+///
+/// It is told as others' values are, so that nothing is left of a backend that is gone.
 #[derive(Debug)]
 pub(super) struct Meters {
     backend: String,
-    up: DynamicFamily<Gauge, 1>,
-    duration: DynamicFamily<FloatGauge, 1>,
-    samples: DynamicFamily<Gauge, 1>,
-    error: DynamicFamily<StateSet<Fault>, 1>,
-    /// Nothing is told any more, though a fetch may still be on its way.
-    is_removed: Mutex<bool>,
+    last: Mutex<Option<Last>>,
+}
+
+/// The last fetch.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    took: Duration,
+    series: usize,
+    fault: Fault,
 }
 
 impl Meters {
-    pub(super) fn register(scope: &Scope, backend: &str) -> Result<Self, RegisterError> {
-        let scope = scope.with_prefix("dynamo_metrics_backend");
-        let label = ["backend"];
-        let meters = Self {
-            backend: backend.to_owned(),
-            up: scope
-                .gauge("up", "Whether the last fetch of the backend gave a page.")
-                .dynamic_family(label)?,
-            duration: scope
-                .float_gauge("scrape_duration_seconds", "Time that the last fetch took.")
-                .unit(Unit::Seconds)
-                .dynamic_family(label)?,
-            samples: scope
-                .gauge("scrape_samples", "Series of the last page that could be used.")
-                .dynamic_family(label)?,
-            error: scope
-                .state_set("error", "What was wrong with the last fetch.")
-                .dynamic_family(label)?,
-            is_removed: Mutex::new(false),
-        };
-        Ok(meters)
+    pub(super) fn new(backend: String) -> Self {
+        Self { backend, last: Mutex::default() }
     }
 
     pub(super) fn up(&self, took: Duration, series: usize) {
-        self.tell(took, series, Fault::None);
+        self.tell(Last { took, series, fault: Fault::None });
     }
 
     pub(super) fn down(&self, took: Duration, fault: Fault) {
-        self.tell(took, 0, fault);
+        self.tell(Last { took, series: 0, fault });
     }
 
-    fn tell(&self, took: Duration, series: usize, fault: Fault) {
-        let backend = [&*self.backend];
-        let is_removed = self.is_removed.lock().unwrap_or_else(PoisonError::into_inner);
-        if *is_removed {
-            return;
+    fn tell(&self, last: Last) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    }
+
+    pub(super) fn answer(&self) -> Answer {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Last { took, series, fault }) = last else { return Answer::default() };
+        let labels = [("backend", &*self.backend)];
+        let mut told = Collected::new();
+        let gauges = [
+            (
+                "dynamo_metrics_backend_up",
+                "Whether the last fetch of the backend gave a page.",
+                f64::from(u8::from(fault == Fault::None)),
+            ),
+            (
+                "dynamo_metrics_backend_scrape_duration_seconds",
+                "Time that the last fetch took.",
+                took.as_secs_f64(),
+            ),
+            (
+                "dynamo_metrics_backend_scrape_samples",
+                "Series of the last page that could be used.",
+                series as f64,
+            ),
+        ];
+        for (name, help, value) in gauges {
+            told.gauge(name, help, &labels, value);
         }
-        self.up.with_ref(backend, |up| up.set(i64::from(fault == Fault::None)));
-        self.duration.with_ref(backend, |duration| duration.set(took.as_secs_f64()));
-        self.samples
-            .with_ref(backend, |samples| samples.set(series.try_into().unwrap_or(i64::MAX)));
-        self.error.with_ref(backend, |error| error.set(&fault));
-    }
-
-    pub(super) fn remove(&self) {
-        let backend = [&*self.backend];
-        *self.is_removed.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.up.remove(backend);
-        self.duration.remove(backend);
-        self.samples.remove(backend);
-        self.error.remove(backend);
+        let (name, help) = ("dynamo_metrics_backend_error", "What was wrong with the last fetch.");
+        told.state_set(name, help, &labels, Fault::LABELS, fault.index());
+        told.into_answer()
     }
 }

@@ -9,16 +9,19 @@ use std::time::Duration;
 
 use http::Uri;
 use http::uri::{Authority, Scheme};
+use tokio::sync::Semaphore;
 
-pub(super) use list::scope_of;
 pub use list::{Backends, BackendsError};
 
 use fetch::Fault;
 use meters::Meters;
 
+use crate::clock;
 use crate::foreign::{Filter, Limits};
 use crate::name::{NameError, metric_name};
-use crate::registry::{Answer, Ask, CollectorHandle, RegisterError, SameLabel, Scope};
+use crate::registry::{
+    Answer, Ask, CollectorHandle, Later, RegisterError, Registry, SameLabel, Scope, SourceKind,
+};
 
 /// Longest time for an answer, unless the backend is told otherwise: half of what Prometheus waits.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,8 +33,9 @@ const MARGIN: Duration = Duration::from_millis(100);
 ///
 /// Once it is [registered](Self::register) in a scope, the exporter fetches it at each scrape, checks
 /// it, adds the scope's labels, and shows it merged with ours. The page may be text, OpenMetrics or
-/// protobuf. A backend that hangs, lies, is gone or has too much to say costs its own series and
-/// nothing else. What is told of it, with its address as the label `backend`:
+/// protobuf. A backend that hangs, lies, is gone or has too much to say costs its own series and none
+/// of ours; where two of them disagree about a name, the one that was registered first is believed.
+/// Exporters that are each other's backends are asked for what is their own. What is told of it, with its address as the label `backend`:
 ///
 /// | metric | |
 /// |---|---|
@@ -56,13 +60,14 @@ pub struct Backend {
     limits: Limits,
     filter: Filter,
     labels: SameLabel,
+    lookup: Arc<Semaphore>,
 }
 
 /// A backend that is registered.
 #[derive(Debug, Clone)]
 pub struct BackendHandle {
-    source: CollectorHandle,
-    meters: Arc<Meters>,
+    page: CollectorHandle,
+    meters: CollectorHandle,
 }
 
 /// Why an address is none of a backend.
@@ -114,6 +119,7 @@ impl Backend {
             limits: Limits::default(),
             filter: Filter::default(),
             labels: SameLabel::Renamed,
+            lookup: Arc::new(Semaphore::new(1)),
         })
     }
 
@@ -167,18 +173,36 @@ impl Backend {
     /// [`remove`](BackendHandle::remove) is called.
     ///
     /// # Errors
-    /// [`RegisterError`], if its own metrics cannot be registered or the scope was removed.
+    /// [`RegisterError::ScopeRemoved`], if the scope was removed already.
     pub fn register(self, scope: &Scope) -> Result<BackendHandle, RegisterError> {
-        let name = self.address();
-        let meters = Arc::new(Meters::register(scope, &name)?);
-        let (told, labels) = (Arc::clone(&meters), self.labels);
-        let backend = Arc::new(self);
-        let ask = move |patience| -> crate::registry::Later {
+        let same_label = self.labels;
+        let (meters, page) = self.asks();
+        let kind = SourceKind::Backend;
+        let page = scope.add_source(kind, same_label, page);
+        let meters = scope.add_source(kind, SameLabel::Renamed, meters);
+        let (page, meters) = page.zip(meters).ok_or(RegisterError::ScopeRemoved)?;
+        Ok(BackendHandle { page, meters })
+    }
+
+    /// The same, under the labels of a namespace, a component and an endpoint of `registry`.
+    fn register_for(self, registry: &Registry, names: &[&str]) -> BackendHandle {
+        let same_label = self.labels;
+        let (meters, page) = self.asks();
+        let kind = SourceKind::Backend;
+        let page = registry.add_source_for(names, kind, same_label, page);
+        let meters = registry.add_source_for(names, kind, SameLabel::Renamed, meters);
+        BackendHandle { page, meters }
+    }
+
+    /// What is told of it, and what it tells.
+    fn asks(self) -> (Ask, Ask) {
+        let meters = Arc::new(Meters::new(self.address()));
+        let (told, backend) = (Arc::clone(&meters), Arc::new(self));
+        let page = move |patience| -> Later {
             let (backend, meters) = (Arc::clone(&backend), Arc::clone(&told));
             Box::pin(async move { backend.ask(patience, &meters).await })
         };
-        let source = scope.add_source("backend", labels, Ask::Later(Box::new(ask)));
-        Ok(BackendHandle { source: source.ok_or(RegisterError::ScopeRemoved)?, meters })
+        (Ask::Kept(Box::new(move || meters.answer())), Ask::Later(Box::new(page)))
     }
 
     /// Where it is, as its label has it: host, port and path, without a query, which may hold a
@@ -202,8 +226,8 @@ impl Backend {
     async fn ask(&self, patience: Duration, meters: &Meters) -> Answer {
         // Soon enough for the scrape to learn what was wrong.
         let patience = self.timeout.min(patience.saturating_sub(MARGIN.min(patience / 20)));
-        let start = crate::clock::now();
-        let fetched = fetch::fetch(&self.target, patience, &self.limits).await;
+        let start = clock::now();
+        let fetched = fetch::fetch(&self.target, patience, (&self.limits, &self.lookup)).await;
         let took = start.elapsed();
         match fetched {
             Ok(mut parsed) => {
@@ -225,7 +249,7 @@ impl Backend {
 impl BackendHandle {
     /// Fetches it no longer, and tells nothing of it any more.
     pub fn remove(&self) {
-        self.source.remove();
+        self.page.remove();
         self.meters.remove();
     }
 }

@@ -54,7 +54,7 @@ use ::prometheus_client::registry::Registry;
 
 use super::{Collected, Format};
 use crate::foreign::collect::finish;
-use crate::registry::{Ask, SameLabel, Scope};
+use crate::registry::{Ask, SameLabel, Scope, SourceKind};
 use page::Page;
 
 /// What holds a registry of `prometheus-client`, and lets it be read.
@@ -107,7 +107,7 @@ impl Scope {
             page.finish(|family| collected.page(family, Format::OpenMetrics));
             finish(collected, error)
         };
-        self.add_source("prometheus_client", SameLabel::Theirs, Ask::Now(Box::new(ask)));
+        self.add_source(SourceKind::PrometheusClient, SameLabel::Theirs, Ask::Now(Box::new(ask)));
     }
 }
 
