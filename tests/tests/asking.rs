@@ -9,6 +9,7 @@ use std::time::Duration;
 use dynamo_metrics::encode;
 use dynamo_metrics::exporter::{Backend, Backends, Exporter, Pushes};
 use dynamo_metrics::foreign::Collected;
+use dynamo_metrics::metric::visit::{Family, Series, Visitor};
 use dynamo_metrics::registry::Registry;
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
@@ -31,10 +32,23 @@ async fn put(exporter: &Exporter, path: &str, page: &str) {
     assert_eq!(exporter.clone().call(request).await.unwrap().status(), 200);
 }
 
-fn told(name: &str) -> Result<Collected, io::Error> {
+/// Makes the series of ours when a walk begins, and keeps what it sees.
+struct Late<'a>(&'a dyn Fn(), Vec<String>);
+
+impl Visitor for Late<'_> {
+    fn family(&mut self, _: &Family<'_>) {
+        (self.0)();
+    }
+
+    fn series(&mut self, series: &Series<'_>) {
+        self.1.push(format!("{:?}", series.labels));
+    }
+}
+
+fn told(name: &str) -> Collected {
     let mut collected = Collected::new();
     collected.gauge(name, "", &[], 1.0);
-    Ok(collected)
+    collected
 }
 
 #[tokio::test(start_paused = true)]
@@ -42,7 +56,7 @@ async fn an_impatient_scraper_decides_for_itself_alone() {
     let registry = Registry::new();
     registry.add_async_collector(|| async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        told("slow")
+        Ok::<_, io::Error>(told("slow"))
     });
     let exporter = Exporter::new(&registry);
     let patient = tokio::spawn({
@@ -67,7 +81,7 @@ async fn a_future_that_never_ends_is_asked_anew() {
             if first {
                 std::future::pending::<()>().await;
             }
-            told("once_stuck")
+            Ok::<_, io::Error>(told("once_stuck"))
         }
     });
     let exporter = Exporter::new(&registry);
@@ -89,7 +103,7 @@ async fn a_collector_may_be_made_while_another_one_is_slow_to_start() {
         let inner = inner.clone();
         async move {
             let _ = scrape(&inner, "0.2").await;
-            told("looked")
+            Ok::<_, io::Error>(told("looked"))
         }
     });
     assert!(scrape(&exporter, "10").await.contains("\nlooked 1\n"));
@@ -227,16 +241,6 @@ fn a_series_of_ours_that_comes_during_a_walk_is_not_there_twice() {
         collected.gauge("g", "", &[("k", "x")], 1.0);
         Ok::<(), io::Error>(())
     });
-    /// Makes the series of ours when the walk begins.
-    struct Late<'a>(&'a dyn Fn(), Vec<String>);
-    impl dynamo_metrics::metric::visit::Visitor for Late<'_> {
-        fn family(&mut self, _: &dynamo_metrics::metric::visit::Family<'_>) {
-            (self.0)();
-        }
-        fn series(&mut self, series: &dynamo_metrics::metric::visit::Series<'_>) {
-            self.1.push(format!("{:?}", series.labels));
-        }
-    }
     own.gauge("a", "").register().unwrap();
     let make = move || family.with(["x"]).set(5);
     let mut late = Late(&make, Vec::new());
