@@ -120,7 +120,7 @@ async fn brought<B: Body>(
         Ok(Err(ReadError::TooLong)) => {
             Err(plain(StatusCode::PAYLOAD_TOO_LARGE, format!("longer than {most} bytes\n")))
         }
-        Ok(Err(ReadError::Broken)) => {
+        Ok(Err(ReadError::Broken(_))) => {
             Err(plain(StatusCode::BAD_REQUEST, "the body ends in the middle\n"))
         }
         Err(_) => Err(plain(StatusCode::REQUEST_TIMEOUT, "the body does not come\n")),
@@ -136,7 +136,7 @@ pub(super) fn lines(list: impl IntoIterator<Item = impl Display>) -> String {
 }
 
 /// An error with its causes.
-fn whole(error: &dyn std::error::Error) -> String {
+pub(super) fn whole(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
