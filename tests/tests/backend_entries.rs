@@ -3,7 +3,7 @@
 mod scraped;
 
 use dynamo_metrics::exporter::{Backend, BackendError, Backends, BackendsError, Exporter};
-use dynamo_metrics::registry::Registry;
+use dynamo_metrics::registry::{RegisterError, Registry};
 use dynamo_metrics_tests::peer::{Peer, TEXT};
 
 use crate::scraped::page;
@@ -24,8 +24,16 @@ fn an_address_that_is_none_is_refused() {
         let error = Backend::new(address).unwrap_err();
         assert!(is(&error), "{address}: {error:?}");
     }
-    let error = Backend::new("http://127.0.0.1").unwrap().prefix("").unwrap_err();
-    assert!(matches!(error, BackendError::Prefix(_)), "{error:?}");
+}
+
+#[test]
+fn a_prefix_that_makes_no_name_is_refused_when_it_is_registered() {
+    let registry = Registry::new();
+    for prefix in ["", "_", "é"] {
+        let backend = Backend::new("http://127.0.0.1").unwrap().prefix(prefix);
+        let error = backend.register(&registry).unwrap_err();
+        assert!(matches!(error, RegisterError::Name(_)), "{error:?}");
+    }
 }
 
 #[test]
@@ -54,7 +62,7 @@ fn entries_of_text_are_all_taken_or_none() {
         }),
         ("a.b.c=http://127.0.0.1:1;colour=red", |it| matches!(it, BackendsError::Option(_))),
         ("a.b.c=http://127.0.0.1:1;honor_labels=no", |it| matches!(it, BackendsError::Option(_))),
-        ("a.b.c=http://127.0.0.1:1;prefix=", |it| matches!(it, BackendsError::Backend { .. })),
+        ("a.b.c=http://127.0.0.1:1;prefix=", |it| matches!(it, BackendsError::Prefix { .. })),
     ];
     let backends = Backends::new(&Registry::new());
     for (entry, is) in wrong {
@@ -118,4 +126,45 @@ async fn an_entry_replaces_the_one_of_its_endpoint_and_address() {
     assert!(matches!(other, BackendsError::TooMany(1)), "{other:?}");
     assert!(backends.remove("prod.backend.gen", &peer.url()));
     assert_eq!(backends.add("x.y.z=http://127.0.0.1:1").unwrap(), 1);
+}
+
+#[test]
+fn a_port_is_digits_and_nothing_else() {
+    for authority in ["h:80x", "h:+80", "h:", "[::1]x:80", "[::1]80", "h:0x50"] {
+        assert!(Backend::new(&format!("http://{authority}/")).is_err(), "{authority}");
+    }
+}
+
+#[test]
+fn an_address_without_a_path_keeps_its_query() {
+    let backends = Backends::new(&Registry::new());
+    for (query, wanted) in [
+        ("http://h?x=1", "a=http://h/metrics?x=1"),
+        ("http://h/?x=1", "a=http://h/metrics?x=1"),
+        ("http://h:8/p?x=1", "a=http://h:8/p?x=1"),
+    ] {
+        assert_eq!(backends.add(&format!("a={query}")).unwrap(), 1);
+        assert_eq!(backends.list(), [wanted]);
+        assert!(backends.remove("a", query));
+    }
+}
+
+#[tokio::test]
+async fn a_query_is_sent_to_the_path_that_is_none() {
+    let registry = Registry::new();
+    let peer = Peer::page(TEXT, "a 1\n").await;
+    let _handle = Backend::new(&format!("http://{}?x=1", peer.address))
+        .unwrap()
+        .register(&registry.component("c"))
+        .unwrap();
+    assert_eq!(page(&Exporter::new(&registry)).await.sum("a", &[]), Some(1.0));
+    assert!(peer.heads()[0].starts_with("GET /metrics?x=1 HTTP/1.1\r\n"), "{:?}", peer.heads());
+}
+
+#[test]
+fn hosts_are_the_same_in_any_case() {
+    let backends = Backends::new(&Registry::new());
+    assert_eq!(backends.add("a=http://Engine:080/M, a=http://engine:80/M").unwrap(), 2);
+    assert_eq!(backends.list(), ["a=http://engine:80/M"]);
+    assert!(backends.remove("a", "HTTP://ENGINE:80/M"));
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{Backend, BackendError, BackendHandle};
+use crate::name::NameError;
 use crate::registry::{RegisterError, Registry, Scope};
 
 /// Where the environment names backends.
@@ -56,13 +57,21 @@ pub enum BackendsError {
     /// It does not read `namespace.component.endpoint=URL`.
     #[error("expected namespace.component.endpoint=URL, found {0:?}")]
     Syntax(String),
-    /// The address or the prefix is none.
+    /// The address is none.
     #[error("backend {entry:?}")]
     Backend {
         /// The entry.
         entry: String,
         /// What is wrong with it.
         source: BackendError,
+    },
+    /// The prefix can be no part of a name.
+    #[error("prefix of backend {entry:?}")]
+    Prefix {
+        /// The entry.
+        entry: String,
+        /// What is wrong with the prefix.
+        source: NameError,
     },
     /// There is no such option, or it cannot have this value.
     #[error("unknown option or value {0:?}")]
@@ -251,7 +260,10 @@ fn read_one(entry: &str) -> Result<(String, Backend), BackendsError> {
         let starts = || value.split('|').map(str::trim).filter(|start| !start.is_empty());
         backend = match name.trim() {
             "timeout" => backend.timeout(duration(value.trim()).ok_or_else(unknown)?),
-            "prefix" => backend.prefix(value.trim()).map_err(wrong)?,
+            "prefix" => backend
+                .prefix(value.trim())
+                .checked()
+                .map_err(|source| BackendsError::Prefix { entry: excerpt(entry), source })?,
             "only" => backend.only(starts()),
             "without" => backend.without(starts()),
             "honor_labels" if value.is_empty() => backend.honor_labels(),
