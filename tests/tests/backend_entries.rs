@@ -168,3 +168,96 @@ fn hosts_are_the_same_in_any_case() {
     assert_eq!(backends.list(), ["a=http://engine:80/M"]);
     assert!(backends.remove("a", "HTTP://ENGINE:80/M"));
 }
+
+#[test]
+fn errors_tell_the_endpoint_and_no_secret() {
+    let backends = Backends::new(&Registry::new());
+    for (entry, told) in [
+        ("a.b=http://user:secret@h:80/m", Some("a.b=http://..@h:80/m")),
+        ("a.b=http://user:se/secret@h/m", Some("a.b=http://..@h/m")),
+        ("a.b=http://user:s?secret@h/m", Some("a.b=http://..")),
+        ("a.b=http://user:s#secret@h/m", Some("a.b=http://..")),
+        // The comma ends the entry, and the secret in it.
+        ("a.b=http://user:secret,x@h/m", Some("a.b=http://user:..")),
+        ("a.b=http://user:80,secret:x@h/", Some("..@h/")),
+        ("a.b=user:secret@h", Some("a.b=..")),
+        ("a.b=secret", Some("a.b=..")),
+        ("a.b=https://h:80/m?token=secret", Some("a.b=https://h:80/m")),
+        ("a.b=https://h/m?mail=x@y&token=secret", Some("a.b=https://..")),
+        ("a.b=https://h/m;token=secret", Some("a.b=https://h/m")),
+        ("http://user:secret@h/?token=x", None),
+        ("http://user:secret@h/", None),
+        ("https://h/?secret", None),
+        ("a.b=http://h/?x=1;token=secret", None),
+        ("a..b=http://user:secret@h/?secret", None),
+    ] {
+        let error = backends.add(entry).unwrap_err();
+        let mut text = format!("{error:?} {error}");
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            text = format!("{text} {error:?} {error}");
+            cause = error.source();
+        }
+        assert!(!text.contains("secret"), "{text}");
+        assert!(!text.contains("user:s") || told == Some("a.b=http://user:.."), "{text}");
+        if let Some(told) = told {
+            assert!(text.contains(&format!("{told:?}")), "{entry}: {text}");
+        }
+    }
+}
+
+/// Keeps backends from being registered in the scope of this name.
+fn take(registry: &Registry, name: &str) {
+    let scope = registry.namespace(name).with_prefix("dynamo_metrics_backend");
+    let up = scope.gauge("up", "Somebody's.").alias("is_up").dynamic_family(["backend"]).unwrap();
+    // It stays for as long as its series do.
+    up.with(["x"]).set(7);
+}
+
+#[tokio::test]
+async fn nothing_changes_where_one_of_the_entries_cannot_be_registered() {
+    let registry = Registry::new();
+    let backends = Backends::new(&registry);
+    take(&registry, "zz");
+    let peer = Peer::page(TEXT, "a 1\nb 2\n").await;
+    let entry = format!("aa={}", peer.url());
+    assert_eq!(backends.add(&format!("{entry};only=a")).unwrap(), 1);
+    let list = backends.list();
+    let exporter = Exporter::new(&registry);
+    for _ in 0..2 {
+        let error =
+            backends.add(&format!("{entry};only=b, mm={}, zz=http://127.0.0.1:1", peer.url()));
+        assert!(matches!(error, Err(BackendsError::Register(_))), "{error:?}");
+        assert_eq!(backends.list(), list);
+        let page = page(&exporter).await;
+        assert_eq!((page.sum("a", &[]), page.sum("b", &[])), (Some(1.0), None));
+        assert_eq!(page.sum("dynamo_metrics_backend_up", &[("dynamo_namespace", "aa")]), Some(1.0));
+    }
+    assert_eq!(peer.heads().len(), 2);
+    assert!(backends.remove("aa", &peer.url()));
+    assert!(!scraped::scrape(&exporter).await.text().contains("dynamo_namespace=\"aa\""));
+}
+
+#[tokio::test]
+async fn a_backend_that_replaces_another_is_told_of() {
+    let registry = Registry::new();
+    let backends = Backends::new(&registry);
+    let peer = Peer::page(TEXT, "a 1\n").await;
+    let exporter = Exporter::new(&registry);
+    for timeout in 1..4 {
+        let entry = format!("a={0};timeout=9s,a={0};timeout={timeout}s", peer.url());
+        assert_eq!(backends.add(&entry).unwrap(), 2);
+        assert_eq!(page(&exporter).await.sum("dynamo_metrics_backend_up", &[]), Some(1.0));
+        assert_eq!(peer.heads().len(), timeout);
+    }
+}
+
+#[test]
+fn names_of_which_nothing_is_left_are_refused() {
+    let backends = Backends::new(&Registry::new());
+    for name in ["é", "a.é", "日本.b", "a._", "a.__.c", "²"] {
+        let error = backends.add(&format!("{name}=http://h")).unwrap_err();
+        assert!(matches!(error, BackendsError::Syntax(_)), "{name}: {error:?}");
+    }
+    assert_eq!(backends.add("größe.my-ns=http://h").unwrap(), 1);
+}

@@ -51,7 +51,7 @@ pub(super) async fn backends<B: Body>(
     head: &Parts,
     (body, places): (B, &Semaphore),
 ) -> Response<ExporterBody> {
-    let list = || plain(StatusCode::OK, lines(backends.list()));
+    let list = || plain(StatusCode::OK, lines(backends.list_remote()));
     match head.method {
         Method::GET => list(),
         Method::HEAD => list().map(ExporterBody::left_out),
@@ -68,8 +68,8 @@ pub(super) async fn backends<B: Body>(
                 found.map(|all| if all { StatusCode::OK } else { StatusCode::NOT_FOUND })
             };
             match done {
-                Ok(status) => plain(status, lines(backends.list())),
-                Err(error) => plain(error.status(), format!("{}\n", whole(&error))),
+                Ok(status) => plain(status, lines(backends.list_remote())),
+                Err(error) => plain(error.status(&head.method), format!("{}\n", whole(&error))),
             }
         }
         _ => not_allowed("GET, HEAD, POST, DELETE"),

@@ -173,7 +173,8 @@ impl Exporter {
     }
 
     /// Takes other processes' addresses at `/backends`: `POST` and `DELETE` of entries as
-    /// [`Backends`] has them, one a line, and `GET` of all there are (default: none is taken). Where
+    /// [`Backends`] has them, one a line, and `GET` of all there are, without queries (default: none
+    /// is taken). What was not added there can be neither replaced (409) nor removed (403) there. Where
     /// the exporter is mounted, or serves others than this machine, guard it.
     #[must_use]
     pub fn accept_backends(mut self, backends: &Backends) -> Self {

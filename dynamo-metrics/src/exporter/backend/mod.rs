@@ -1,5 +1,6 @@
 //! Backends: other processes' metrics, fetched at each scrape and merged with ours.
 
+mod entry;
 mod fetch;
 mod list;
 mod meters;
