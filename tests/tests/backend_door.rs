@@ -286,3 +286,11 @@ async fn what_is_configured_later_is_theirs_no_more() {
     assert_eq!(door.post(ENTRY).await.status, 200);
     assert_eq!(door.delete(ENTRY).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_head_has_no_body() {
+    let door = Door::new(is_open);
+    assert_eq!(door.post(ENTRY).await.status, 200);
+    let answer = send(&door.exporter, Method::HEAD, "/backends", "").await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, ""));
+}

@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::Uri;
 use http::uri::{Authority, InvalidUri, Scheme};
 
+pub(super) use entry::is_name;
 pub(super) use list::scope_of;
 pub use list::{Backends, BackendsError};
 
