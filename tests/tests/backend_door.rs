@@ -247,3 +247,50 @@ async fn an_entry_that_points_at_this_exporter_does_not_ask_for_ever() {
     let answer = scraped::ask(&exporter, request.body(String::new()).unwrap()).await;
     assert!(answer.page().sum("level", &[]) >= Some(5.0), "{}", answer.text());
 }
+
+#[tokio::test]
+async fn queries_are_shown_to_nobody() {
+    let door = Door::new(is_open);
+    let entry = format!("{ENTRY}?token=secret");
+    let answer = door.post(&entry).await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, &*format!("{ENTRY}\n")));
+    assert_eq!(door.get().await, [ENTRY]);
+    assert_eq!(door.backends.list(), [&*entry]);
+    assert_eq!(door.delete(ENTRY).await.status, 404);
+    assert_eq!(door.delete(&entry).await.text(), "");
+}
+
+#[tokio::test]
+async fn what_was_configured_stays_as_it_is() {
+    let door = Door::new(is_open);
+    let theirs = "prod.backend.theirs=http://127.0.0.1:2/metrics";
+    assert_eq!(door.backends.add(ENTRY).unwrap(), 1);
+    assert_eq!(door.post(&format!("{theirs}\n{ENTRY};only=x")).await.status, 409);
+    assert_eq!(door.get().await, [ENTRY]);
+    assert_eq!(door.post(theirs).await.status, 200);
+    assert_eq!(door.delete(&format!("{theirs}\n{ENTRY}")).await.status, 403);
+    assert_eq!(door.get().await, [ENTRY, theirs]);
+    assert_eq!(door.delete(theirs).await.status, 200);
+    assert_eq!(door.backends.list(), [ENTRY]);
+}
+
+#[tokio::test]
+async fn what_is_configured_later_is_theirs_no_more() {
+    let door = Door::new(is_open);
+    assert_eq!(door.post(ENTRY).await.status, 200);
+    let backends = &door.backends;
+    assert_eq!(backends.env(|_| Some(ENTRY.to_owned())).unwrap(), 1);
+    assert_eq!(door.delete(ENTRY).await.status, 403);
+    assert_eq!(door.post(ENTRY).await.status, 409);
+    assert!(backends.remove("prod.backend.generate", "http://127.0.0.1:1/metrics"));
+    assert_eq!(door.post(ENTRY).await.status, 200);
+    assert_eq!(door.delete(ENTRY).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_head_has_no_body() {
+    let door = Door::new(is_open);
+    assert_eq!(door.post(ENTRY).await.status, 200);
+    let answer = send(&door.exporter, Method::HEAD, "/backends", "").await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, ""));
+}

@@ -138,7 +138,7 @@ async fn honoured_labels_stay_and_the_scopes_give_way() {
 async fn only_and_without_choose_by_the_name_before_the_prefix() {
     let (engine, registry) = (Engine::start(), Registry::new());
     let chosen = backend(&engine.url()).only(["vllm:", "steps"]).without(["vllm:cache"]);
-    let _handle = chosen.prefix("py").unwrap().register(&endpoint(&registry)).unwrap();
+    let _handle = chosen.prefix("py").register(&endpoint(&registry)).unwrap();
     let parsed = read_back(&Exporter::new(&registry), Format::Text).await;
     let names: Vec<_> = parsed.families.iter().map(|family| family.name.as_str()).collect();
     let foreign: Vec<_> = names.iter().filter(|it| !it.starts_with("dynamo_metrics_")).collect();

@@ -348,3 +348,44 @@ async fn a_pushed_page_gives_way_to_what_is_ours() {
     assert_eq!((page.sum("level_total", &[]), page.sum("right", &PLACE)), (None, Some(1.0)));
     assert!(page.sum("dynamo_metrics_collect_errors_total", &[]).is_some_and(|it| it >= 2.0));
 }
+
+#[tokio::test]
+async fn an_encoding_is_refused_with_what_may_be_sent() {
+    let exporter = open();
+    for (encoding, status) in [("gzip", 415), ("identity, gzip", 415), ("Identity", 200)] {
+        let request = Request::put(DOOR).header("content-encoding", encoding);
+        let answer = ask(&exporter, request.body("steps 1\n".to_owned()).unwrap()).await;
+        assert_eq!(answer.status, status, "{encoding}: {answer:?}");
+        let told = answer.headers.get("accept-encoding").map(|it| it.to_str().unwrap());
+        assert_eq!(told, (status == 415).then_some("identity"), "{encoding}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_has_no_body() {
+    let answer = send(&open(), Method::HEAD, DOOR, "").await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (405, ""));
+}
+
+#[tokio::test]
+async fn names_of_the_path_may_be_percent_encoded() {
+    let exporter = open();
+    let put = send(&exporter, Method::PUT, "/push/my%2Dns/b%22c/%64.e", "steps 1\n").await;
+    assert_eq!(put.status, 200);
+    let labels =
+        [("dynamo_namespace", "my_ns"), ("dynamo_component", "b_c"), ("dynamo_endpoint", "d_e")];
+    assert_eq!(page(&exporter).await.sum("steps", &labels), Some(1.0));
+    assert_eq!(send(&exporter, Method::DELETE, "/push/my-ns/b%22c/d%2ee", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_name_of_which_nothing_is_left_is_not_found() {
+    let exporter = open();
+    for name in ["%C3%A9", "%ff", "%2", "%zz", "%", "%+1", "%2D", "_", "%2F", "a%", "a%C3"] {
+        let path = format!("/push/a/{name}/c");
+        assert_eq!(send(&exporter, Method::PUT, &path, "steps 1\n").await.status, 404, "{name}");
+    }
+    let long = "a".repeat(257);
+    let put = send(&exporter, Method::PUT, &format!("/push/a/b/{long}"), "steps 1\n").await;
+    assert_eq!(put.status, 404);
+}

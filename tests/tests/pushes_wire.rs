@@ -81,3 +81,80 @@ async fn slow_senders_keep_no_scrape_from_answering() {
     assert!(text.starts_with("HTTP/1.1 200") && text.contains("level 5"), "{text}");
     drop(slow);
 }
+
+/// The head of the answer to this.
+async fn head_of(address: std::net::SocketAddr, request: &str) -> String {
+    let mut client = h1::Client::open(address).await.unwrap();
+    client.send(request.as_bytes()).await.unwrap();
+    let answer = client.read_until("\r\n\r\n").await.unwrap();
+    String::from_utf8(answer.to_vec()).unwrap().to_ascii_lowercase()
+}
+
+#[tokio::test]
+async fn whoever_is_not_heard_out_is_told_that_the_connection_closes() {
+    let (_, address) = served().await;
+    for (status, request) in [
+        (413, format!("PUT {DOOR} HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999\r\n\r\nst")),
+        (
+            415,
+            format!(
+                "PUT {DOOR} HTTP/1.1\r\nhost: x\r\ncontent-length: 9999\r\n\
+                 content-encoding: gzip\r\n\r\nst"
+            ),
+        ),
+        (405, format!("POST {DOOR} HTTP/1.1\r\nhost: x\r\ncontent-length: 9999\r\n\r\nst")),
+    ] {
+        let head = head_of(address, &request).await;
+        assert!(head.starts_with(&format!("http/1.1 {status} ")), "{head}");
+        assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
+    }
+    for (status, request) in [
+        (200, format!("PUT {DOOR} HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\nsteps 1\n")),
+        (405, format!("GET {DOOR} HTTP/1.1\r\nhost: x\r\n\r\n")),
+        (404, "DELETE /push/x/y/z HTTP/1.1\r\nhost: x\r\n\r\n".to_owned()),
+    ] {
+        let head = head_of(address, &request).await;
+        assert!(head.starts_with(&format!("http/1.1 {status} ")), "{head}");
+        assert!(!head.contains("\r\nconnection:"), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn who_finds_no_place_is_told_that_the_connection_closes() {
+    let (_, address) = served().await;
+    let mut slow = Vec::new();
+    let request = |i| {
+        format!(
+            "PUT /push/a/b/c{i} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 8\r\n\r\n"
+        )
+    };
+    for i in 0..8 {
+        let mut client = h1::Client::open(address).await.unwrap();
+        client.send(request(i).as_bytes()).await.unwrap();
+        // So its body is waited for.
+        let answer = client.read_until("\r\n\r\n").await.unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 100 "));
+        slow.push(client);
+    }
+    let head = head_of(address, &request(8)).await;
+    assert!(head.starts_with("http/1.1 503 ") && head.contains("\r\nretry-after: 1\r\n"), "{head}");
+    assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
+}
+
+#[tokio::test]
+async fn http2_knows_no_such_header_and_goes_on() {
+    let (_, address) = served().await;
+    let socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (client, connection) = h2::client::handshake(socket).await.unwrap();
+    tokio::spawn(connection);
+    for (encoding, length, status) in [("identity", 2 << 20, 413), ("gzip", 9, 415)] {
+        let mut client = client.clone().ready().await.unwrap();
+        let request = http::Request::put(format!("http://x{DOOR}"))
+            .header("content-length", length)
+            .header("content-encoding", encoding);
+        let (answer, _stream) = client.send_request(request.body(()).unwrap(), false).unwrap();
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status(), status);
+        assert!(!answer.headers().contains_key("connection"), "{answer:?}");
+    }
+}

@@ -45,7 +45,7 @@ pub use system::SystemError;
 
 use ask::Questions;
 use compress::Encoding;
-use doors::Door;
+use doors::{Delivery, Route};
 use scrapes::Scrapes;
 
 use crate::clock::{self, Instant};
@@ -114,10 +114,10 @@ pub struct ExporterFuture(Pin<Box<dyn Future<Output = Response<ExporterBody>> + 
 
 /// Answers at other paths, and instead of ours.
 #[derive(Clone)]
-struct Answers(Arc<Answer>);
+struct Answers(Arc<Responder>);
 
 /// Answers at a path that it knows.
-type Answer = dyn Fn(&str) -> Option<Response<String>> + Send + Sync;
+type Responder = dyn Fn(&str) -> Option<Response<String>> + Send + Sync;
 
 impl Exporter {
     /// Shows `registry`.
@@ -173,7 +173,8 @@ impl Exporter {
     }
 
     /// Takes other processes' addresses at `/backends`: `POST` and `DELETE` of entries as
-    /// [`Backends`] has them, one a line, and `GET` of all there are (default: none is taken). Where
+    /// [`Backends`] has them, one a line, and `GET` of all there are, without queries (default: none
+    /// is taken). What was not added there can be neither replaced (409) nor removed (403) there. Where
     /// the exporter is mounted, or serves others than this machine, guard it.
     #[must_use]
     pub fn accept_backends(mut self, backends: &Backends) -> Self {
@@ -181,8 +182,9 @@ impl Exporter {
         self
     }
 
-    /// Takes pages at `PUT /push/{namespace}/{component}/{endpoint}` (default: none is taken); see
-    /// [`Pushes`]. Where the exporter is mounted, or serves others than this machine, guard it.
+    /// Takes pages at `PUT /push/{namespace}/{component}/{endpoint}`, whose names may be
+    /// percent-encoded (default: none is taken); see [`Pushes`]. Where the exporter is mounted, or
+    /// serves others than this machine, guard it.
     #[must_use]
     pub fn accept_pushes(mut self, pushes: &Pushes) -> Self {
         self.pushes = Some(pushes.clone());
@@ -227,20 +229,25 @@ impl Exporter {
     }
 
     async fn respond<B: Body>(&self, head: &Parts, body: B) -> Response<ExporterBody> {
-        match (doors::door(head.uri.path()), &self.backends, &self.pushes) {
-            (Some(Door::Backends), Some(backends), _) => {
-                return doors::backends(backends, head, (body, &self.places)).await;
+        let delivery = Delivery { head, body, places: &self.places };
+        let response = match (doors::route(head.uri.path()), &self.backends, &self.pushes) {
+            (Some(Route::Backends), Some(backends), _) => doors::backends(backends, delivery).await,
+            (Some(Route::Push(path)), _, Some(pushes)) => doors::push(pushes, path, delivery).await,
+            _ => {
+                drop(delivery);
+                self.show(head).await
             }
-            (Some(Door::Push(path)), _, Some(pushes)) => {
-                return doors::push(pushes, path, head, (body, &self.places)).await;
-            }
-            _ => drop(body),
-        }
+        };
+        if head.method == Method::HEAD { response.map(ExporterBody::left_out) } else { response }
+    }
+
+    /// Answers where nobody brings anything.
+    async fn show(&self, head: &Parts) -> Response<ExporterBody> {
         let allowed = matches!(head.method, Method::GET | Method::HEAD);
         let path = head.uri.path();
         let other = self.answers.as_ref().filter(|_| path != "/metrics");
         let other = other.and_then(|answers| (answers.0)(path));
-        let mut response = match path {
+        match path {
             _ if allowed && other.is_some() => other.unwrap_or_default().map(ExporterBody::whole),
             "/" | "" if allowed => html(landing::PAGE),
             "/metrics" if allowed => self.metrics(head).await,
@@ -249,11 +256,7 @@ impl Exporter {
             "" | "/" | "/metrics" | "/health" | "/live" => not_allowed("GET, HEAD"),
             _ if other.is_some() => not_allowed("GET, HEAD"),
             _ => plain(StatusCode::NOT_FOUND, "not found: try /metrics, /health or /live\n"),
-        };
-        if head.method == Method::HEAD {
-            response = response.map(ExporterBody::left_out);
         }
-        response
     }
 
     async fn metrics(&self, head: &Parts) -> Response<ExporterBody> {

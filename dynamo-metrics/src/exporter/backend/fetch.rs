@@ -1,5 +1,6 @@
 //! Fetching one page, within a time and a size.
 
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,10 +16,11 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Semaphore;
-use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::task::{AbortHandle, JoinError, spawn_blocking};
 use tokio::time::timeout;
 
 use crate::exporter::ask::{FROM_BACKEND, SCRAPE_TIMEOUT};
+use crate::exporter::doors::whole;
 use crate::exporter::read::{ReadError, read};
 use crate::foreign::{Format, Limits, Parsed, parse};
 use crate::label::LabelValue;
@@ -36,7 +38,7 @@ const LONGEST_HEAD: usize = 64 * 1024;
 
 /// What may be wrong with a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, LabelValue)]
-pub(super) enum Fault {
+pub(super) enum FetchStatus {
     /// Nothing.
     None,
     /// Nobody listens there.
@@ -55,13 +57,15 @@ pub(super) enum Fault {
 
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FetchError {
-    #[error("cannot connect: {0}")]
-    Connect(io::Error),
+enum FetchError {
+    #[error("cannot connect")]
+    Connect(#[source] io::Error),
     #[error("no page within {0:?}")]
     Timeout(Duration),
-    #[error("the answer is broken: {0}")]
-    Broken(String),
+    #[error("the answer is broken")]
+    Broken(#[source] hyper::Error),
+    #[error("the page was not read")]
+    Unread(#[source] JoinError),
     #[error("status {0}")]
     Status(StatusCode),
     #[error("no page of metrics: {0:?}")]
@@ -70,10 +74,14 @@ pub(super) enum FetchError {
     Size(usize),
 }
 
+/// Why there is no page, as it is told: with all causes.
+#[derive(Debug)]
+pub(super) struct NoPage(FetchError);
+
 /// Ends the connection with the fetch.
 struct Connection(AbortHandle);
 
-impl Fault {
+impl FetchStatus {
     /// The fault as the reason of an error.
     pub(super) fn as_reason(self) -> &'static str {
         Self::LABELS.get(self.index()).copied().unwrap_or_default()
@@ -81,15 +89,27 @@ impl Fault {
 }
 
 impl FetchError {
-    pub(super) fn fault(&self) -> Fault {
+    fn fault(&self) -> FetchStatus {
         match self {
-            Self::Connect(_) => Fault::Connect,
-            Self::Timeout(_) => Fault::Timeout,
-            Self::Broken(_) => Fault::Broken,
-            Self::Status(_) => Fault::Status,
-            Self::ContentType(_) => Fault::ContentType,
-            Self::Size(_) => Fault::Size,
+            Self::Connect(_) => FetchStatus::Connect,
+            Self::Timeout(_) => FetchStatus::Timeout,
+            Self::Broken(_) | Self::Unread(_) => FetchStatus::Broken,
+            Self::Status(_) => FetchStatus::Status,
+            Self::ContentType(_) => FetchStatus::ContentType,
+            Self::Size(_) => FetchStatus::Size,
         }
+    }
+}
+
+impl NoPage {
+    pub(super) fn fault(&self) -> FetchStatus {
+        self.0.fault()
+    }
+}
+
+impl fmt::Display for NoPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&whole(&self.0))
     }
 }
 
@@ -104,9 +124,9 @@ pub(super) async fn fetch(
     target: &Uri,
     patience: Duration,
     (limits, lookup): (&Limits, &Arc<Semaphore>),
-) -> Result<Parsed, FetchError> {
-    let whole = timeout(patience, fetch_all(target, patience, (limits, lookup))).await;
-    whole.unwrap_or(Err(FetchError::Timeout(patience)))
+) -> Result<Parsed, NoPage> {
+    let fetched = timeout(patience, fetch_all(target, patience, (limits, lookup))).await;
+    fetched.unwrap_or(Err(FetchError::Timeout(patience))).map_err(NoPage)
 }
 
 async fn fetch_all(
@@ -114,26 +134,26 @@ async fn fetch_all(
     patience: Duration,
     (limits, lookup): (&Limits, &Arc<Semaphore>),
 ) -> Result<Parsed, FetchError> {
-    let broken = |error: hyper::Error| FetchError::Broken(error.to_string());
     let stream = connect(target, lookup).await.map_err(FetchError::Connect)?;
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(LONGEST_HEAD)
         .handshake(TokioIo::new(stream))
         .await
-        .map_err(broken)?;
+        .map_err(FetchError::Broken)?;
     // It ends by itself, or with the answer.
     let _connection = Connection(tokio::spawn(connection).abort_handle());
-    let response = sender.send_request(request(target, patience)).await.map_err(broken)?;
+    let response =
+        sender.send_request(request(target, patience)).await.map_err(FetchError::Broken)?;
     let format = format(&response)?;
     let page =
         read(response.into_body(), limits.most_bytes()).await.map_err(|error| match error {
             ReadError::TooLong => FetchError::Size(limits.most_bytes()),
-            ReadError::Broken => FetchError::Broken("it ends in the middle".to_owned()),
+            ReadError::Broken(error) => FetchError::Broken(error),
         })?;
     let limits = limits.clone();
     // Megabytes of text take a while.
     let parsed = spawn_blocking(move || parse(&page, format, &limits)).await;
-    parsed.map_err(|error| FetchError::Broken(error.to_string()))
+    parsed.map_err(FetchError::Unread)
 }
 
 /// Connects to the target's host.
@@ -205,4 +225,19 @@ fn format(response: &Response<Incoming>) -> Result<Format, FetchError> {
 /// The start of a header.
 fn excerpt(value: &[u8]) -> String {
     String::from_utf8_lossy(value).chars().take(100).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn an_error_has_its_cause_and_is_told_with_it() {
+        let error = FetchError::Connect(io::Error::other("nobody is there"));
+        assert_eq!(error.to_string(), "cannot connect");
+        assert_eq!(error.source().unwrap().to_string(), "nobody is there");
+        assert_eq!(NoPage(error).to_string(), "cannot connect: nobody is there");
+    }
 }

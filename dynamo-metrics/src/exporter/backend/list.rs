@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
+use super::entry::{excerpt, read, told};
 use super::{Backend, BackendError, BackendHandle};
+use crate::name::NameError;
 use crate::registry::Registry;
 
 /// Where the environment names backends.
@@ -17,16 +18,15 @@ const VARIABLE: &str = "DYN_BACKENDS";
 /// Most backends, unless they are told otherwise.
 const MOST: usize = 64;
 
-/// Most characters of an entry that an error repeats.
-const EXCERPT: usize = 100;
-
 /// The backends of a registry, by the endpoints that they are of.
 ///
 /// They come from [text](Self::add), from [`DYN_BACKENDS`](Self::env), and, where an
 /// exporter [accepts](crate::exporter::Exporter::accept_backends) it, over HTTP. An entry is
 /// `namespace.component.endpoint=URL`, and may go on with `;timeout=2s` (or `ms`), `;prefix=..`,
 /// `;only=a|b`, `;without=a|b` and `;honor_labels`, which are what [`Backend`] has; commas and line
-/// ends stand between entries. An entry with the endpoint and the address of one before replaces it.
+/// ends stand between entries (in an address a comma is `%2C`, a semicolon `%3B`). An entry with the
+/// endpoint and the address of one before replaces it. What came over HTTP can be replaced and removed
+/// over HTTP; what was configured here cannot.
 ///
 /// # Examples
 /// ```
@@ -43,20 +43,39 @@ pub struct Backends {
     registry: Registry,
     most: usize,
     any_host: bool,
-    entries: Arc<Mutex<BTreeMap<Key, BackendHandle>>>,
+    entries: Arc<Mutex<BTreeMap<Key, Entry>>>,
+}
+
+/// A backend that is fetched.
+#[derive(Debug)]
+struct Entry {
+    /// Without a query.
+    address: String,
+    handle: BackendHandle,
+    origin: Origin,
+}
+
+/// Who named a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Whoever runs the process.
+    Configured,
+    /// Somebody, over HTTP.
+    Remote,
 }
 
 /// Endpoint and address.
 type Key = (String, String);
 
-/// Why an entry makes no backend. None of the entries beside it were taken, either.
+/// Why an entry makes no backend. None of the entries beside it were taken, either. Of addresses,
+/// errors tell neither passwords nor queries.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackendsError {
     /// It does not read `namespace.component.endpoint=URL`.
     #[error("expected namespace.component.endpoint=URL, found {0:?}")]
     Syntax(String),
-    /// The address or the prefix is none.
+    /// The address is none.
     #[error("backend {entry:?}")]
     Backend {
         /// The entry.
@@ -64,12 +83,23 @@ pub enum BackendsError {
         /// What is wrong with it.
         source: BackendError,
     },
+    /// The prefix can be no part of a name.
+    #[error("prefix of backend {entry:?}")]
+    Prefix {
+        /// The entry.
+        entry: String,
+        /// What is wrong with the prefix.
+        source: NameError,
+    },
     /// There is no such option, or it cannot have this value.
     #[error("unknown option or value {0:?}")]
     Option(String),
     /// It came over HTTP, and is not on this machine.
     #[error("{0} is not a loopback address")]
     Host(String),
+    /// It came over HTTP, and the one of its endpoint and address did not.
+    #[error("{0} is configured here, and not over HTTP")]
+    Configured(String),
     /// There are as many backends as there may be.
     #[error("no more than {0} backends")]
     TooMany(usize),
@@ -104,7 +134,7 @@ impl Backends {
     /// # Errors
     /// [`BackendsError`], for the first entry that is wrong; none is taken then.
     pub fn add(&self, text: &str) -> Result<usize, BackendsError> {
-        self.add_if(text, |_| Ok(()))
+        self.add_if(text, Origin::Configured, |_| Ok(()))
     }
 
     /// Adds all entries of the variable `DYN_BACKENDS`, if it is set; returns how many.
@@ -128,7 +158,7 @@ impl Backends {
     pub fn remove(&self, endpoint: &str, address: &str) -> bool {
         let Ok(backend) = Backend::new(address) else { return false };
         let removed = self.lock().remove(&(endpoint.trim().to_owned(), backend.url()));
-        removed.inspect(BackendHandle::remove).is_some()
+        removed.map(Entry::end).is_some()
     }
 
     /// All of them, without their options.
@@ -138,9 +168,17 @@ impl Backends {
         entries.keys().map(|(endpoint, address)| format!("{endpoint}={address}")).collect()
     }
 
+    /// All of them, as whoever asks over HTTP sees them: without queries, which may hold secrets.
+    pub(in crate::exporter) fn list_remote(&self) -> Vec<String> {
+        let entries = self.lock();
+        let shown =
+            |((endpoint, _), entry): (&Key, &Entry)| format!("{endpoint}=http://{}", entry.address);
+        entries.iter().map(shown).collect()
+    }
+
     /// Adds what came over HTTP.
     pub(in crate::exporter) fn add_remote(&self, text: &str) -> Result<usize, BackendsError> {
-        self.add_if(text, |backend| {
+        self.add_if(text, Origin::Remote, |backend| {
             let host = backend.host().trim_matches(['[', ']']);
             let here = IpAddr::from_str(host).is_ok_and(|host| host.is_loopback());
             if here || host.eq_ignore_ascii_case("localhost") || self.any_host {
@@ -153,10 +191,13 @@ impl Backends {
 
     /// Removes what came over HTTP; whether all of it was there.
     pub(in crate::exporter) fn remove_remote(&self, text: &str) -> Result<bool, BackendsError> {
+        let keys: Vec<_> = read(text)?.iter().map(key).collect();
+        let mut entries = self.lock();
+        keys.iter().try_for_each(|key| may_change(&entries, key, Origin::Remote))?;
         let mut all = true;
-        for (endpoint, backend) in read(text)? {
-            let removed = self.lock().remove(&(endpoint, backend.url()));
-            all &= removed.inspect(BackendHandle::remove).is_some();
+        for key in keys {
+            let removed = entries.remove(&key);
+            all &= removed.map(Entry::end).is_some();
         }
         Ok(all)
     }
@@ -164,43 +205,50 @@ impl Backends {
     fn add_if(
         &self,
         text: &str,
+        origin: Origin,
         may: impl Fn(&Backend) -> Result<(), BackendsError>,
     ) -> Result<usize, BackendsError> {
-        let wanted = read(text)?;
-        for (_, backend) in &wanted {
-            may(backend)?;
-        }
+        let read = read(text)?;
+        read.iter().try_for_each(|(_, backend)| may(backend))?;
+        let count = read.len();
+        // The last one of a key counts.
+        let wanted: BTreeMap<_, _> = read.into_iter().map(|it| (key(&it), it.1)).collect();
         let mut entries = self.lock();
-        let key = |(endpoint, backend): &(String, Backend)| (endpoint.clone(), backend.url());
-        let mut new: Vec<_> = wanted.iter().map(key).collect();
-        new.sort_unstable();
-        new.dedup();
-        new.retain(|key| !entries.contains_key(key));
-        if entries.len() + new.len() > self.most {
+        wanted.keys().try_for_each(|key| may_change(&entries, key, origin))?;
+        let new = wanted.keys().filter(|key| !entries.contains_key(key)).count();
+        if entries.len() + new > self.most {
             return Err(BackendsError::TooMany(self.most));
         }
-        let count = wanted.len();
-        for (endpoint, backend) in wanted {
-            let key = (endpoint, backend.url());
+        for (key, backend) in wanted {
+            // It goes first: both are told of by the same label.
             if let Some(before) = entries.remove(&key) {
-                before.remove();
+                before.end();
             }
             let names: Vec<_> = key.0.split('.').collect();
+            let address = backend.address();
             let handle = backend.register_for(&self.registry, &names);
-            entries.insert(key, handle);
+            entries.insert(key, Entry { address, handle, origin });
         }
         Ok(count)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, BackendHandle>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Entry {
+    fn end(self) {
+        self.handle.remove();
+    }
+}
+
 impl BackendsError {
-    /// What a client who sent the entry is told.
-    pub(in crate::exporter) fn status(&self) -> StatusCode {
+    /// What a client who sent the entry by `method` is told.
+    pub(in crate::exporter) fn status(&self, method: &Method) -> StatusCode {
         match self {
+            Self::Configured(_) if method == Method::DELETE => StatusCode::FORBIDDEN,
+            Self::Configured(_) => StatusCode::CONFLICT,
             Self::Host(_) => StatusCode::FORBIDDEN,
             Self::TooMany(_) => StatusCode::INSUFFICIENT_STORAGE,
             _ => StatusCode::BAD_REQUEST,
@@ -208,54 +256,21 @@ impl BackendsError {
     }
 }
 
-fn read(text: &str) -> Result<Vec<(String, Backend)>, BackendsError> {
-    let entries = text.split([',', '\n', '\r']).map(str::trim);
-    entries.filter(|entry| !entry.is_empty()).map(read_one).collect()
+fn key((endpoint, backend): &(String, Backend)) -> Key {
+    (endpoint.clone(), backend.url())
 }
 
-fn read_one(entry: &str) -> Result<(String, Backend), BackendsError> {
-    let syntax = || BackendsError::Syntax(excerpt(entry));
-    let (endpoint, rest) = entry.split_once('=').ok_or_else(syntax)?;
-    let endpoint = endpoint.trim();
-    let is_name = |name: &str| name.chars().any(char::is_alphanumeric);
-    if endpoint.len() > 256 || !endpoint.split('.').all(is_name) {
-        return Err(syntax());
+/// Whether the one at `key`, if there is one, is of those that `origin` may replace or remove.
+fn may_change(
+    entries: &BTreeMap<Key, Entry>,
+    key: &Key,
+    origin: Origin,
+) -> Result<(), BackendsError> {
+    let before = entries.get(key).map(|entry| entry.origin);
+    if origin == Origin::Remote && before == Some(Origin::Configured) {
+        return Err(BackendsError::Configured(told(&key.0, &key.1)));
     }
-    let wrong = |source| BackendsError::Backend { entry: excerpt(entry), source };
-    let mut parts = rest.split(';');
-    let mut backend = Backend::new(parts.next().unwrap_or_default()).map_err(wrong)?;
-    for option in parts {
-        let unknown = || BackendsError::Option(excerpt(option));
-        let (name, value) = option.split_once('=').unwrap_or((option, ""));
-        let starts = || value.split('|').map(str::trim).filter(|start| !start.is_empty());
-        backend = match name.trim() {
-            "timeout" => backend.timeout(duration(value.trim()).ok_or_else(unknown)?),
-            "prefix" => backend.prefix(value.trim()).map_err(wrong)?,
-            "only" => backend.only(starts()),
-            "without" => backend.without(starts()),
-            "honor_labels" if value.is_empty() => backend.honor_labels(),
-            _ => return Err(unknown()),
-        };
-    }
-    Ok((endpoint.to_owned(), backend))
-}
-
-/// A time of whole seconds or milliseconds.
-fn duration(text: &str) -> Option<Duration> {
-    let number = |digits: &str| digits.parse::<u32>().ok().filter(|number| *number > 0);
-    match text.strip_suffix("ms") {
-        Some(digits) => Some(Duration::from_millis(number(digits)?.into())),
-        None => Some(Duration::from_secs(number(text.strip_suffix('s')?)?.into())),
-    }
-}
-
-/// The start of what was wrong, without anybody's name and password.
-fn excerpt(text: &str) -> String {
-    let shown = match text.rsplit_once('@') {
-        Some((_, after)) => format!("..@{after}"),
-        None => text.to_owned(),
-    };
-    shown.chars().take(EXCERPT).collect()
+    Ok(())
 }
 
 #[cfg(test)]

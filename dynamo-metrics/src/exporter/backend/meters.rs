@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Fault;
+use super::FetchStatus;
 use crate::foreign::Collected;
 use crate::label::LabelValue as _;
 use crate::registry::Answer;
@@ -22,7 +22,7 @@ pub(super) struct Meters {
 struct Last {
     took: Duration,
     series: usize,
-    fault: Fault,
+    fault: FetchStatus,
 }
 
 impl Meters {
@@ -31,10 +31,10 @@ impl Meters {
     }
 
     pub(super) fn up(&self, took: Duration, series: usize) {
-        self.tell(Last { took, series, fault: Fault::None });
+        self.tell(Last { took, series, fault: FetchStatus::None });
     }
 
-    pub(super) fn down(&self, took: Duration, fault: Fault) {
+    pub(super) fn down(&self, took: Duration, fault: FetchStatus) {
         self.tell(Last { took, series: 0, fault });
     }
 
@@ -51,7 +51,7 @@ impl Meters {
             (
                 "dynamo_metrics_backend_up",
                 "Whether the last fetch of the backend gave a page.",
-                f64::from(u8::from(fault == Fault::None)),
+                f64::from(u8::from(fault == FetchStatus::None)),
             ),
             (
                 "dynamo_metrics_backend_scrape_duration_seconds",
@@ -68,7 +68,7 @@ impl Meters {
             told.gauge(name, help, &labels, value);
         }
         let (name, help) = ("dynamo_metrics_backend_error", "What was wrong with the last fetch.");
-        told.state_set(name, help, &labels, Fault::LABELS, fault.index());
+        told.state_set(name, help, &labels, FetchStatus::LABELS, fault.index());
         told.into_answer()
     }
 }

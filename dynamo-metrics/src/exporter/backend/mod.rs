@@ -1,5 +1,6 @@
 //! Backends: other processes' metrics, fetched at each scrape and merged with ours.
 
+mod entry;
 mod fetch;
 mod list;
 mod meters;
@@ -8,12 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
-use http::uri::{Authority, Scheme};
+use http::uri::{Authority, InvalidUri, Scheme};
 use tokio::sync::Semaphore;
 
+pub(super) use entry::is_name;
 pub use list::{Backends, BackendsError};
 
-use fetch::Fault;
+use fetch::FetchStatus;
 use meters::Meters;
 
 use crate::clock;
@@ -58,6 +60,8 @@ pub struct Backend {
     target: Uri,
     timeout: Duration,
     limits: Limits,
+    /// As it was given: none of it is checked.
+    prefix: Option<String>,
     filter: Filter,
     labels: SameLabel,
     lookup: Arc<Semaphore>,
@@ -76,7 +80,7 @@ pub struct BackendHandle {
 pub enum BackendError {
     /// It is no URL.
     #[error("the address is no URL")]
-    Address(#[from] http::uri::InvalidUri),
+    Address(#[from] InvalidUri),
     /// Only `http://` is fetched.
     #[error("the address does not start with http://")]
     Scheme,
@@ -86,9 +90,6 @@ pub enum BackendError {
     /// The port is none.
     #[error("the port is no number from 1 to 65535")]
     Port,
-    /// The prefix can be no part of a name.
-    #[error("invalid prefix")]
-    Prefix(#[from] NameError),
 }
 
 impl Backend {
@@ -98,25 +99,29 @@ impl Backend {
     /// # Errors
     /// [`BackendError`], if there cannot be a page.
     pub fn new(address: &str) -> Result<Self, BackendError> {
-        let mut target: Uri = address.trim().parse()?;
-        if target.scheme() != Some(&Scheme::HTTP) {
+        let given: Uri = address.trim().parse()?;
+        if given.scheme() != Some(&Scheme::HTTP) {
             return Err(BackendError::Scheme);
         }
-        let authority = target.authority().ok_or(BackendError::Host)?;
-        if authority.host().is_empty() || authority.as_str().contains('@') {
+        let authority = given.authority().ok_or(BackendError::Host)?;
+        let host = authority.host();
+        if host.is_empty() || authority.as_str().contains('@') {
             return Err(BackendError::Host);
         }
         // What is no port would be left out of it, and the fetch go to another one.
-        if authority.as_str() != authority.host() && authority.port_u16().unwrap_or(0) == 0 {
-            return Err(BackendError::Port);
-        }
-        if target.path_and_query().is_none_or(|path| path.as_str() == "/") {
-            target = format!("http://{authority}/metrics").parse()?;
-        }
+        let port = match authority.as_str().strip_prefix(host).unwrap_or_default() {
+            "" => String::new(),
+            port => format!(":{}", port_of(port).ok_or(BackendError::Port)?),
+        };
+        let path = if given.path() == "/" { "/metrics" } else { given.path() };
+        let query = given.query().map(|query| format!("?{query}")).unwrap_or_default();
+        // Hosts are the same in any case.
+        let target = format!("http://{}{port}{path}{query}", host.to_ascii_lowercase()).parse()?;
         Ok(Self {
             target,
             timeout: TIMEOUT,
             limits: Limits::default(),
+            prefix: None,
             filter: Filter::default(),
             labels: SameLabel::Renamed,
             lookup: Arc::new(Semaphore::new(1)),
@@ -138,13 +143,10 @@ impl Backend {
     }
 
     /// Puts `prefix` and a `_` before its names (default: nothing).
-    ///
-    /// # Errors
-    /// [`BackendError::Prefix`], if that makes no name.
-    pub fn prefix(mut self, prefix: &str) -> Result<Self, BackendError> {
-        let prefix = metric_name(prefix.trim_end_matches('_'))?;
-        self.filter.prefix = Some(format!("{prefix}_"));
-        Ok(self)
+    #[must_use]
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        self.prefix = Some(prefix.to_owned());
+        self
     }
 
     /// Shows only families whose names, before the prefix, start so (default: all).
@@ -173,10 +175,11 @@ impl Backend {
     /// [`remove`](BackendHandle::remove) is called.
     ///
     /// # Errors
-    /// [`RegisterError::ScopeRemoved`], if the scope was removed already.
+    /// [`RegisterError::Name`], if the prefix makes no name; [`RegisterError::ScopeRemoved`], if the
+    /// scope was removed already.
     pub fn register(self, scope: &Scope) -> Result<BackendHandle, RegisterError> {
         let same_label = self.labels;
-        let (meters, page) = self.asks();
+        let (meters, page) = self.checked()?.asks();
         let kind = SourceKind::Backend;
         let page = scope.add_source(kind, same_label, page);
         let meters = scope.add_source(kind, SameLabel::Renamed, meters);
@@ -211,6 +214,15 @@ impl Backend {
     pub fn address(&self) -> String {
         let authority = self.target.authority().map(Authority::as_str).unwrap_or_default();
         format!("{authority}{}", self.target.path())
+    }
+
+    /// With a prefix that can be one.
+    fn checked(mut self) -> Result<Self, NameError> {
+        if let Some(prefix) = &self.prefix {
+            let prefix = metric_name(prefix.trim_end_matches('_'))?;
+            self.filter.prefix = Some(format!("{prefix}_"));
+        }
+        Ok(self)
     }
 
     /// Where it is, the query included.
@@ -254,6 +266,12 @@ impl BackendHandle {
     }
 }
 
+/// The port that a `:` stands before.
+fn port_of(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix(':').filter(|text| text.bytes().all(|it| it.is_ascii_digit()));
+    digits?.parse().ok().filter(|port| *port > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,7 +291,7 @@ mod tests {
         {
             assert!(Backend::new(address).is_err(), "{address}");
         }
-        let prefix = |prefix| Backend::new("http://a").unwrap().prefix(prefix);
+        let prefix = |prefix| Backend::new("http://a").unwrap().prefix(prefix).checked();
         assert!(prefix("engine_").is_ok() && prefix("").is_err());
     }
 }
