@@ -81,11 +81,13 @@ fn the_name_of_a_state_set_is_a_label_that_nothing_else_has() {
     assert_eq!(sets(&registry, "phase").dynamic_family(["phase"]).unwrap_err(), twice);
     // What is no label of the line may be named so.
     registry.gauge("vllm:phase", "").label("phase", "mine").register().unwrap();
-    sets(&registry, "phase").label("kind", "a").register().unwrap();
+    let phase = sets(&registry, "phase").label("kind", "a").register().unwrap();
+    phase.set(&Phase::Down);
+    assert!(!phase.is(&Phase::Up));
     assert_eq!(
         encode::text(&registry),
-        "# TYPE phase gauge\nphase{kind=\"a\",phase=\"up\",worker_id=\"1\"} 1\n\
-         phase{kind=\"a\",phase=\"down\",worker_id=\"1\"} 0\n\
+        "# TYPE phase gauge\nphase{kind=\"a\",phase=\"up\",worker_id=\"1\"} 0\n\
+         phase{kind=\"a\",phase=\"down\",worker_id=\"1\"} 1\n\
          # TYPE vllm:phase gauge\nvllm:phase{phase=\"mine\",worker_id=\"1\"} 0\n"
     );
 }
