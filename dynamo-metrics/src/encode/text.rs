@@ -236,12 +236,12 @@ impl Visitor for TextEncoder {
             self.describe("TYPE", family.name, older_name(family.kind));
             return;
         }
-        let base = family.kind.own_suffix().and_then(|suffix| family.name.strip_suffix(suffix));
-        let (name, kind) = match (family.kind, base) {
+        let name = family.kind.base(family.name);
+        let kind = match family.kind {
             // Without `_total` it is no counter here; another name would be another series.
-            (MetricKind::Counter, None) => (family.name, "unknown"),
-            (MetricKind::Info, None) => (family.name, "gauge"),
-            (kind, base) => (base.unwrap_or(family.name), kind.as_str()),
+            MetricKind::Counter if name == family.name => "unknown",
+            MetricKind::Info if name == family.name => "gauge",
+            kind => kind.as_str(),
         };
         // A scraper rejects the page that has one elsewhere.
         self.exemplars = matches!(kind, "counter" | "histogram");

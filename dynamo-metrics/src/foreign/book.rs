@@ -200,12 +200,15 @@ impl Family {
 
     /// The names that it, and lines of it, have in text 0.0.4.
     fn lines(&self) -> impl Iterator<Item = String> {
-        let suffixes: &[&str] = match self.kind {
-            MetricKind::Histogram => &["", "_bucket", "_sum", "_count"],
-            MetricKind::GaugeHistogram => &["", "_bucket", "_gsum", "_gcount"],
-            MetricKind::Summary => &["", "_sum", "_count"],
-            _ => &[""],
+        let suffixes = match self.kind {
+            MetricKind::Histogram | MetricKind::GaugeHistogram | MetricKind::Summary => {
+                self.kind.suffixes()
+            }
+            // Theirs are in the family's own name there.
+            _ => &[],
         };
-        suffixes.iter().map(|suffix| format!("{}{suffix}", self.name))
+        // Times of creation are not in that format.
+        let suffixes = suffixes.iter().filter(|suffix| **suffix != "_created");
+        [""].iter().chain(suffixes).map(|suffix| format!("{}{suffix}", self.name))
     }
 }

@@ -433,3 +433,13 @@ fn states_of_one_thing_stand_together() {
         .collect();
     assert_eq!(states, [["on", "2"], ["off", "2"], ["on", "1"], ["off", "1"]]);
 }
+
+#[test]
+fn a_family_with_lines_of_a_gauge_histogram_is_left_out() {
+    // The older format calls its count so, though OpenMetrics has another name for it.
+    let page = "# TYPE x gaugehistogram\nx_bucket{le=\"+Inf\"} 1\n# TYPE x_count gauge\nx_count 1\n\
+                # TYPE x_created gauge\nx_created 1\n# EOF\n";
+    let parsed = parse(page.as_bytes(), Format::OpenMetrics, &Limits::default());
+    let names: Vec<_> = parsed.families.iter().map(|family| &*family.name).collect();
+    assert_eq!(names, ["x", "x_created"]);
+}
