@@ -153,7 +153,9 @@ fn pages(sources: &[(bool, Vec<Told>)]) -> [String; 2] {
     let registry = Registry::new();
     for (at, (open, families)) in sources.iter().enumerate() {
         let mut page = String::new();
-        families.iter().for_each(|told| told.write(*open, &mut page));
+        for told in families {
+            told.write(*open, &mut page);
+        }
         page.push_str(if *open { "# EOF\n" } else { "" });
         let format = if *open { Format::OpenMetrics } else { Format::Text };
         // Two sources at one place may tell states of one thing, which do not come together.
