@@ -43,6 +43,7 @@ mod cell;
 pub mod clock;
 pub mod dynamo;
 pub mod encode;
+mod error;
 #[cfg(feature = "exporter")]
 pub mod exporter;
 pub mod foreign;

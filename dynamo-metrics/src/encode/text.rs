@@ -35,8 +35,8 @@ pub struct TextEncoder {
     created: bool,
     /// The name of the family at hand in OpenMetrics, if its series have a time of creation there.
     created_name: Option<String>,
-    /// What the count and the sum of the family at hand are called.
-    pub(super) count_and_sum: [&'static str; 2],
+    /// The family at hand is of gauge histograms, which this format has.
+    pub(super) of_gauges: bool,
     /// The bounds of the last histogram, and how its bucket lines end: neighbours mostly share them.
     bounds: Vec<f64>,
     tails: Vec<Piece>,
@@ -55,7 +55,7 @@ impl TextEncoder {
             exemplars: false,
             created: false,
             created_name: None,
-            count_and_sum: ["_count", "_sum"],
+            of_gauges: false,
             bounds: Vec::new(),
             tails: Vec::new(),
         }
@@ -236,19 +236,16 @@ impl Visitor for TextEncoder {
             self.describe("TYPE", family.name, older_name(family.kind));
             return;
         }
-        let base = family.kind.own_suffix().and_then(|suffix| family.name.strip_suffix(suffix));
-        let (name, kind) = match (family.kind, base) {
+        let name = family.kind.base(family.name);
+        let kind = match family.kind {
             // Without `_total` it is no counter here; another name would be another series.
-            (MetricKind::Counter, None) => (family.name, "unknown"),
-            (MetricKind::Info, None) => (family.name, "gauge"),
-            (kind, base) => (base.unwrap_or(family.name), kind.as_str()),
+            MetricKind::Counter if name == family.name => "unknown",
+            MetricKind::Info if name == family.name => "gauge",
+            kind => kind.as_str(),
         };
         // A scraper rejects the page that has one elsewhere.
         self.exemplars = matches!(kind, "counter" | "histogram");
-        self.count_and_sum = match family.kind {
-            MetricKind::GaugeHistogram => ["_gcount", "_gsum"],
-            _ => ["_count", "_sum"],
-        };
+        self.of_gauges = family.kind == MetricKind::GaugeHistogram;
         let shown = self.created && matches!(kind, "counter" | "histogram" | "summary");
         self.created_name = shown.then(|| format!("{name}_created"));
         self.describe("TYPE", name, kind);
@@ -262,6 +259,7 @@ impl Visitor for TextEncoder {
     }
 
     fn series(&mut self, series: &Series<'_>) {
+        let start = self.page.len();
         match series.value {
             Value::Counter(number) => {
                 self.sample("", series.labels, number);
@@ -274,7 +272,11 @@ impl Visitor for TextEncoder {
             Value::Buckets(histogram) => self.foreign_histogram(series, histogram),
             Value::Summary(summary) => self.summary(series.labels, summary),
         }
-        if let (Some(created), Some(name)) = (series.created, self.created_name.take()) {
+        // A time of creation alone would be of nothing.
+        let shown = self.page.len() > start;
+        if let Some(created) = series.created.filter(|_| shown)
+            && let Some(name) = self.created_name.take()
+        {
             self.page.extend_from_slice(name.as_bytes());
             self.labels(series.labels);
             push_seconds(&mut self.page, created);

@@ -152,6 +152,7 @@ impl<'a> Book<'a> {
             }
         }
         families.retain(|family| !family.series.is_empty());
+        families.iter_mut().for_each(Family::gather_states);
         // Two families of different names may still write lines of one name.
         let mut taken = HashSet::new();
         families.retain(|family| {
@@ -183,14 +184,31 @@ impl Draft {
 }
 
 impl Family {
+    /// Puts series of a state set together that differ in their state alone: in OpenMetrics they are
+    /// lines of one metric, which no other's may part.
+    fn gather_states(&mut self) {
+        if self.kind != MetricKind::StateSet {
+            return;
+        }
+        let mut places = HashMap::new();
+        self.series.sort_by_cached_key(|series| {
+            let others = series.labels.iter().filter(|(name, _)| *name != self.name);
+            let next = places.len();
+            *places.entry(others.cloned().collect::<Labels>()).or_insert(next)
+        });
+    }
+
     /// The names that it, and lines of it, have in text 0.0.4.
     fn lines(&self) -> impl Iterator<Item = String> {
-        let suffixes: &[&str] = match self.kind {
-            MetricKind::Histogram => &["", "_bucket", "_sum", "_count"],
-            MetricKind::GaugeHistogram => &["", "_bucket", "_gsum", "_gcount"],
-            MetricKind::Summary => &["", "_sum", "_count"],
-            _ => &[""],
+        let suffixes = match self.kind {
+            MetricKind::Histogram | MetricKind::GaugeHistogram | MetricKind::Summary => {
+                self.kind.suffixes()
+            }
+            // Theirs are in the family's own name there.
+            _ => &[],
         };
-        suffixes.iter().map(|suffix| format!("{}{suffix}", self.name))
+        // Times of creation are not in that format.
+        let suffixes = suffixes.iter().filter(|suffix| **suffix != "_created");
+        [""].iter().chain(suffixes).map(|suffix| format!("{}{suffix}", self.name))
     }
 }

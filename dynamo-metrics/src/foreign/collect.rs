@@ -7,6 +7,7 @@ use super::check;
 use super::fault::{Flaw, Reason};
 use super::limits::DEFAULT;
 use super::{Fault, Format, Parsed, Value, parse};
+use crate::error::whole;
 use crate::label::LabelValue as _;
 use crate::metric::MetricKind;
 #[cfg(feature = "exporter")]
@@ -303,7 +304,7 @@ impl Scope {
 pub(super) fn finish<E: Into<Failure>>(collected: Collected, error: Option<E>) -> Answer {
     let mut answer = collected.into_answer();
     if let Some(error) = error {
-        answer.troubles.extend(Answer::trouble("failed", error.into().to_string()).troubles);
+        answer.troubles.extend(Answer::trouble("failed", whole(&*error.into())).troubles);
     }
     answer
 }
@@ -345,6 +346,17 @@ mod tests {
         assert!(!page.contains("less") && !page.contains("labels"));
         let openmetrics = encode::openmetrics(&registry);
         assert!(openmetrics.contains("# TYPE build info\nbuild_info{version=\"1\"} 1\n"));
+    }
+
+    #[test]
+    fn what_failed_is_told_with_its_causes() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the engine does not answer")]
+        struct Silent(#[from] std::io::Error);
+
+        let error = Silent(std::io::Error::other("no route"));
+        let answer = super::finish(super::Collected::new(), Some(error));
+        assert_eq!(answer.troubles[0].text, "the engine does not answer: no route");
     }
 
     #[test]

@@ -420,3 +420,26 @@ fn kinds_are_told_for_histograms_without_a_count() {
     assert_eq!((parsed.faults.len(), parsed.families[0].kind), (0, MetricKind::Histogram));
     assert_eq!(parsed.families.len(), 3);
 }
+
+#[test]
+fn states_of_one_thing_stand_together() {
+    let page = "# TYPE e stateset\ne{e=\"on\",x=\"2\"} 1\ne{e=\"on\",x=\"1\"} 0\n\
+                e{e=\"off\",x=\"2\"} 0\ne{e=\"off\",x=\"1\"} 1\n# EOF\n";
+    let parsed = parse(page.as_bytes(), Format::OpenMetrics, &Limits::default());
+    let states = parsed.families[0].series.iter();
+    let states: Vec<_> = states
+        .map(|series| series.labels.iter().map(|(_, value)| &**value))
+        .map(Vec::from_iter)
+        .collect();
+    assert_eq!(states, [["on", "2"], ["off", "2"], ["on", "1"], ["off", "1"]]);
+}
+
+#[test]
+fn a_family_with_lines_of_a_gauge_histogram_is_left_out() {
+    // The older format calls its count so, though OpenMetrics has another name for it.
+    let page = "# TYPE x gaugehistogram\nx_bucket{le=\"+Inf\"} 1\n# TYPE x_count gauge\nx_count 1\n\
+                # TYPE x_created gauge\nx_created 1\n# EOF\n";
+    let parsed = parse(page.as_bytes(), Format::OpenMetrics, &Limits::default());
+    let names: Vec<_> = parsed.families.iter().map(|family| &*family.name).collect();
+    assert_eq!(names, ["x", "x_created"]);
+}

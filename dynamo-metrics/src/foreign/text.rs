@@ -5,7 +5,7 @@ use super::check;
 use super::fault::{Flaw, Reason};
 use super::line::{self, Line, Sample};
 use super::{Limits, Parsed, Value, number};
-use crate::metric::MetricKind;
+use crate::metric::{MetricKind, split_suffix};
 
 /// Which of the two text formats a page is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +37,6 @@ struct Page<'a> {
     /// That lines end with CR was told.
     cr_told: bool,
 }
-
-/// What names of samples may end in.
-const SUFFIXES: [&str; 8] =
-    ["_bucket", "_sum", "_count", "_total", "_created", "_info", "_gcount", "_gsum"];
 
 /// Reads a page.
 pub(super) fn read(page: &[u8], dialect: Dialect, limits: &Limits) -> Parsed {
@@ -162,7 +158,7 @@ impl Page<'_> {
         let kind = self.dialect.kind(word);
         let kind = kind.ok_or(Flaw::new(Reason::Kind, "there is no such kind"))?;
         // Lines that came before under names of their own would be the histogram's otherwise.
-        let parts = SUFFIXES.iter().any(|suffix| {
+        let parts = kind.suffixes().iter().any(|suffix| {
             self.dialect.part(kind, suffix).is_some()
                 && (self.book.find(&format!("{name}{suffix}")))
                     .is_some_and(|(_, draft)| draft.sampled && draft.kind.is_none())
@@ -330,10 +326,9 @@ impl Page<'_> {
                 None => {}
             }
         }
-        SUFFIXES.iter().find_map(|suffix| {
-            let (at, kind) = kind(name.strip_suffix(suffix)?)?;
-            Some((at, self.dialect.part(kind, suffix)?))
-        })
+        let (stem, suffix) = split_suffix(name)?;
+        let (at, kind) = kind(stem)?;
+        Some((at, self.dialect.part(kind, suffix)?))
     }
 
     /// The family that a line of metadata is of.

@@ -83,7 +83,7 @@ impl MetricKind {
     }
 
     /// What a family's own name may have more than its name in OpenMetrics.
-    pub(crate) const fn own_suffix(self) -> Option<&'static str> {
+    const fn own_suffix(self) -> Option<&'static str> {
         match self {
             Self::Counter => Some("_total"),
             Self::Info => Some("_info"),
@@ -91,7 +91,14 @@ impl MetricKind {
         }
     }
 
-    /// What the names of its samples add to the family's name in OpenMetrics.
+    /// The name of a family of this kind in OpenMetrics: a counter's without `_total`, an info
+    /// metric's without `_info`.
+    pub(crate) fn base(self, name: &str) -> &str {
+        self.own_suffix().and_then(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
+    }
+
+    /// What the names of its samples add to the family's name in OpenMetrics. Each has one `_`, in
+    /// front.
     pub(crate) const fn suffixes(self) -> &'static [&'static str] {
         match self {
             Self::Counter => &["_total", "_created"],
@@ -109,6 +116,11 @@ impl fmt::Display for MetricKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// A name, parted where the suffix of a sample would start.
+pub(crate) fn split_suffix(name: &str) -> Option<(&str, &str)> {
+    Some(name.split_at(name.rfind('_')?))
 }
 
 /// A series of its own, at zero.
@@ -153,4 +165,28 @@ metrics! {
     UpDownCounter: crate::cell::Count,
     Histogram: histogram::Cells,
     Info: (),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_suffix_of_a_sample_is_where_its_name_is_parted() {
+        use MetricKind::{Counter, GaugeHistogram, Histogram, Info, Summary};
+        for kind in [Counter, Histogram, Summary, GaugeHistogram, Info] {
+            for suffix in kind.suffixes() {
+                assert_eq!(split_suffix(&format!("a_b{suffix}")), Some(("a_b", *suffix)));
+            }
+        }
+        assert_eq!(split_suffix("ab"), None);
+    }
+
+    #[test]
+    fn a_base_is_without_what_the_kind_alone_adds() {
+        assert_eq!(MetricKind::Counter.base("a_total"), "a");
+        assert_eq!(MetricKind::Info.base("a_info"), "a");
+        assert_eq!(MetricKind::Gauge.base("a_total"), "a_total");
+        assert_eq!(MetricKind::Counter.base("a"), "a");
+    }
 }

@@ -14,7 +14,9 @@ use super::node::Registered;
 use super::scope::Scope;
 use crate::cell::TooManyColumns;
 use crate::label::{LabelSet, Template};
-use crate::metric::{Buckets, BucketsError, Counter, Histogram, Metric, NativeBuckets, Plan};
+use crate::metric::{
+    Buckets, BucketsError, Counter, Histogram, Metric, MetricType, NativeBuckets, Plan,
+};
 use crate::name::{LabelNameError, check_label, metric_name};
 use crate::sync::with_maps;
 use crate::unit::Unit;
@@ -190,8 +192,8 @@ impl<M: Metric> MetricBuilder<M> {
         }
         let index = &self.scope.tree.index;
         loop {
-            let mut families = vec![self.family_named(&self.name)?];
-            let outcome = match self.add_aliases(&mut families) {
+            let mut families = vec![self.family_named(&self.name, &given)?];
+            let outcome = match self.add_aliases(&mut families, &given) {
                 Ok(()) => self.group_in(&families[0], &families[1..], &buckets, names, open),
                 Err(error) => Ok(Err(error)),
             };
@@ -209,9 +211,13 @@ impl<M: Metric> MetricBuilder<M> {
     }
 
     /// Adds the families of the other names, as far as they can be had.
-    fn add_aliases(&self, families: &mut Vec<Arc<FamilyCore<M>>>) -> Result<(), RegisterError> {
+    fn add_aliases(
+        &self,
+        families: &mut Vec<Arc<FamilyCore<M>>>,
+        given: &[&str],
+    ) -> Result<(), RegisterError> {
         for name in &self.aliases {
-            let alias = self.family_named(name)?;
+            let alias = self.family_named(name, given)?;
             if alias.head.name != families[0].head.name {
                 families.push(alias);
             }
@@ -295,8 +301,21 @@ impl<M: Metric> MetricBuilder<M> {
         }
     }
 
-    fn family_named(&self, name: &str) -> Result<Arc<FamilyCore<M>>, RegisterError> {
+    /// The family of this name, for series with these labels besides the scope's.
+    fn family_named(
+        &self,
+        name: &str,
+        given: &[&str],
+    ) -> Result<Arc<FamilyCore<M>>, RegisterError> {
         let name = self.scope.exposed(&metric_name(name)?);
+        if M::TYPE == MetricType::StateSet {
+            // Its lines have a label of this name, which no other label may have; the scope's are
+            // reserved.
+            check_label(&name)?;
+            if given.contains(&&*name) {
+                return Err(LabelNameError::Repeated(name).into());
+            }
+        }
         // A counter's name is told without its `_total`, and something must be left to tell.
         metric_name(base(&name, M::TYPE.kind()))?;
         if let Some(unit) = self.unit {

@@ -11,7 +11,8 @@ pub enum RegisterError {
     /// The metric's name breaks the grammar.
     #[error("invalid metric name")]
     Name(#[from] NameError),
-    /// A label's name breaks the grammar, is reserved, or stands twice.
+    /// A label's name breaks the grammar, is reserved, or stands twice; the exposed name of a state
+    /// set is one of its labels' names.
     #[error("invalid label")]
     Label(#[from] LabelNameError),
     /// The bucket bounds make no histogram.

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use super::any::{AnyFamily, Head, Health};
 use super::error::RegisterError;
 use super::family::FamilyCore;
-use crate::metric::{Metric, MetricKind};
+use crate::metric::{Metric, MetricKind, split_suffix};
 use crate::unit::Unit;
 
 /// Families sorted by the name that OpenMetrics gives them.
@@ -97,10 +97,9 @@ impl Index {
     }
 }
 
-/// The name of a family in OpenMetrics: a counter's without `_total`, an info metric's without
-/// `_info`.
+/// The name of a family in OpenMetrics.
 pub(crate) fn base(name: &str, kind: MetricKind) -> &str {
-    kind.own_suffix().and_then(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
+    kind.base(name)
 }
 
 /// Where the family of this name in OpenMetrics is, or would be.
@@ -162,12 +161,10 @@ pub(super) fn clash<'a>(
         Some(&families[at])
     });
     let over = || {
-        SUFFIXES.iter().find_map(|suffix| {
-            // A family one of whose samples has our name.
-            let at = find(families, name.strip_suffix(suffix)?).ok()?;
-            let other = &families[at];
-            other.head().metric_type.kind().suffixes().contains(suffix).then_some(other)
-        })
+        // A family one of whose samples has our name.
+        let (stem, suffix) = split_suffix(name)?;
+        let other = &families[find(families, stem).ok()?];
+        other.head().metric_type.kind().suffixes().contains(&suffix).then_some(other)
     };
     under.or_else(over)
 }

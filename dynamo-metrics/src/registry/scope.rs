@@ -138,6 +138,8 @@ impl Scope {
     }
 
     /// Which one of the states of `S` something is in.
+    ///
+    /// Its exposed name is a label of its series: it has no colon, and no other label has it.
     pub fn state_set<S: LabelValue + 'static>(
         &self,
         name: &str,

@@ -1,9 +1,10 @@
 //! Stories that cross the files of the registry.
 
 use crate::encode;
+use crate::label::LabelValue;
 use crate::metric::Counter;
 use crate::name::{LabelNameError, NameError};
-use crate::registry::{RegisterError, Registry};
+use crate::registry::{RegisterError, Registry, Scope};
 use crate::unit::Unit;
 
 #[test]
@@ -54,6 +55,41 @@ fn what_cannot_be_registered_says_why() {
     let others = registry.histogram("h", "").buckets([2.0]).register().unwrap_err();
     assert_eq!(others, RegisterError::OtherBuckets { name: "h".into() });
     assert_eq!(encode::text(&registry).matches("# TYPE").count(), 1);
+}
+
+#[test]
+fn the_name_of_a_state_set_is_a_label_that_nothing_else_has() {
+    #[derive(LabelValue)]
+    enum Phase {
+        Up,
+        Down,
+    }
+    let registry = Registry::builder().worker_id(1).build();
+    let sets = |scope: &Scope, name: &str| scope.state_set::<Phase>(name, "");
+    for name in ["vllm:phase", "__phase", "le", "worker_id", "dynamo_component"] {
+        let error = sets(&registry, name).register().unwrap_err();
+        assert!(matches!(error, RegisterError::Label(_)), "{name}: {error}");
+        let error = sets(&registry, "phase").alias(name).register().unwrap_err();
+        assert!(matches!(error, RegisterError::Label(_)), "{name}: {error}");
+    }
+    let prefixed = sets(&registry.with_prefix("vllm:"), "phase").register().unwrap_err();
+    assert_eq!(prefixed, LabelNameError::Grammar("vllm:_phase".into()).into());
+    let twice = RegisterError::from(LabelNameError::Repeated("phase".into()));
+    let given = |name: &str| sets(&registry, name).label("phase", "mine");
+    assert_eq!(given("phase").register().unwrap_err(), twice);
+    assert_eq!(given("state").alias("phase").register().unwrap_err(), twice);
+    assert_eq!(sets(&registry, "phase").dynamic_family(["phase"]).unwrap_err(), twice);
+    // What is no label of the line may be named so.
+    registry.gauge("vllm:phase", "").label("phase", "mine").register().unwrap();
+    let phase = sets(&registry, "phase").label("kind", "a").register().unwrap();
+    phase.set(&Phase::Down);
+    assert!(!phase.is(&Phase::Up));
+    assert_eq!(
+        encode::text(&registry),
+        "# TYPE phase gauge\nphase{kind=\"a\",phase=\"up\",worker_id=\"1\"} 0\n\
+         phase{kind=\"a\",phase=\"down\",worker_id=\"1\"} 1\n\
+         # TYPE vllm:phase gauge\nvllm:phase{phase=\"mine\",worker_id=\"1\"} 0\n"
+    );
 }
 
 #[test]

@@ -202,18 +202,15 @@ impl Rows {
 impl Family {
     fn new(family: &visit::Family<'_>) -> Self {
         // What would be given a suffix that it has not is something else to them.
-        let suffix = family.kind.own_suffix();
-        let without = suffix.and_then(|suffix| family.name.strip_suffix(suffix));
-        let metric_type = match (family.kind, without) {
-            (MetricKind::Counter, Some(_)) => MetricType::Counter,
-            (MetricKind::Info, Some(_)) => MetricType::Info,
-            (MetricKind::Info, None) | (MetricKind::Gauge | MetricKind::StateSet, _) => {
-                MetricType::Gauge
-            }
-            (MetricKind::Histogram, _) => MetricType::Histogram,
+        let name = family.kind.base(family.name);
+        let has_suffix = name != family.name;
+        let metric_type = match family.kind {
+            MetricKind::Counter if has_suffix => MetricType::Counter,
+            MetricKind::Info if has_suffix => MetricType::Info,
+            MetricKind::Info | MetricKind::Gauge | MetricKind::StateSet => MetricType::Gauge,
+            MetricKind::Histogram => MetricType::Histogram,
             _ => MetricType::Unknown,
         };
-        let name = without.unwrap_or(family.name);
         let unit = family.unit.filter(|_| family.kind != MetricKind::Info);
         let bare = unit.and_then(|unit| name.strip_suffix(unit)?.strip_suffix('_'));
         Self {
