@@ -1,6 +1,5 @@
 //! Doors by which others bring something: addresses of backends, and pages.
 
-use std::error::Error;
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +18,7 @@ use super::push::Pushes;
 use super::read::{ReadError, read};
 use super::{busy, not_allowed, plain};
 use crate::clock;
+use crate::error::whole;
 
 /// Most bytes of a list of backends.
 const LONGEST_LIST: usize = 64 * 1024;
@@ -191,17 +191,6 @@ pub(super) fn lines(list: impl IntoIterator<Item = impl Display>) -> String {
         let _ = writeln!(text, "{line}");
         text
     })
-}
-
-/// An error with its causes.
-pub(super) fn whole(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

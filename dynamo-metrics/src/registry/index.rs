@@ -169,10 +169,6 @@ pub(super) fn clash<'a>(
     under.or_else(over)
 }
 
-/// All that the name of a sample may have more than its family's.
-pub(super) const SUFFIXES: [&str; 8] =
-    ["_bucket", "_count", "_created", "_gcount", "_gsum", "_info", "_sum", "_total"];
-
 #[cfg(test)]
 mod tests {
     use super::*;

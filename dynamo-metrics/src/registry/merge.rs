@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
-use super::index::{self, Families, SUFFIXES, base};
+use super::index::{self, Families, base};
 use super::source::{Answer, Asked, Source, Trouble};
-use crate::metric::MetricKind;
 use crate::metric::foreign::Family;
 use crate::metric::visit::{self, Visitor};
+use crate::metric::{MetricKind, split_suffix};
 
 /// A source with what it said.
 pub(crate) type Told = (Arc<Asked>, Arc<Answer>);
@@ -146,12 +146,9 @@ fn clash(merged: &BTreeMap<String, Draft<'_>>, bare: &str, kind: MetricKind) -> 
     let under = kind.suffixes().iter().map(|suffix| format!("{bare}{suffix}"));
     let under = under.into_iter().find(|name| merged.contains_key(name));
     under.or_else(|| {
-        let over = SUFFIXES.iter().filter_map(|suffix| Some((bare.strip_suffix(suffix)?, suffix)));
-        let mut over = over.filter(|(name, suffix)| {
-            let there = merged.get(*name).and_then(|draft| draft.parts.first());
-            there.is_some_and(|there| there.family().kind.suffixes().contains(suffix))
-        });
-        over.next().map(|(name, _)| name.to_owned())
+        let (over, suffix) = split_suffix(bare)?;
+        let there = merged.get(over).and_then(|draft| draft.parts.first())?;
+        there.family().kind.suffixes().contains(&suffix).then(|| over.to_owned())
     })
 }
 

@@ -19,8 +19,8 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinError, spawn_blocking};
 use tokio::time::timeout;
 
+use crate::error::whole;
 use crate::exporter::ask::{FROM_BACKEND, SCRAPE_TIMEOUT};
-use crate::exporter::doors::whole;
 use crate::exporter::read::{ReadError, read};
 use crate::foreign::{Format, Limits, Parsed, parse};
 use crate::label::LabelValue;
