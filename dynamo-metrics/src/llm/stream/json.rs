@@ -7,11 +7,51 @@
 /// How deep a value that is looked into may be nested. What is deeper is stepped over.
 const DEEPEST: u8 = 8;
 
+/// Words of eight bytes that a short string has.
+const SHORT: usize = 8;
+
+/// Longest name of a field with escapes in it that is read as what it stands for.
+const LONGEST_ESCAPED: usize = 32;
+
 /// A JSON text, from where it has been read to.
 #[derive(Debug)]
 pub(super) struct Json<'a> {
     rest: &'a [u8],
+    /// What is looked at now is generated content.
+    content: bool,
+    holes: Holes,
 }
+
+/// A value that differs from event to event, while what stands around it stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Hole {
+    pub(super) kind: HoleKind,
+    /// Where it begins and ends, in bytes before the end of the text.
+    pub(super) from: usize,
+    pub(super) to: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum HoleKind {
+    /// The inside of a string that is not empty, and counts as generated for that.
+    #[default]
+    Content,
+    /// The inside of a string that says nothing to us.
+    Text,
+    /// A number that says nothing to us.
+    Number,
+}
+
+/// The holes of a text, in order.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Holes {
+    all: [Hole; MOST_HOLES],
+    /// More than there is room for makes this larger than the room.
+    length: usize,
+}
+
+/// Holes that are remembered of a text.
+pub(super) const MOST_HOLES: usize = 4;
 
 /// What a value says, whatever type it turns out to have: servers send what their authors thought
 /// of.
@@ -29,17 +69,25 @@ pub(super) struct Glance {
 impl<'a> Json<'a> {
     /// Reads `text` with `read`; `None` if it is no JSON, or more than one value.
     pub(super) fn read<R>(text: &'a [u8], read: impl FnOnce(&mut Self) -> Option<R>) -> Option<R> {
-        let mut json = Self { rest: text };
-        let read = read(&mut json)?;
-        json.peek().is_none().then_some(read)
+        Self::read_with_holes(text, read).map(|(read, _)| read)
     }
 
-    /// The fields of an object, each with its name as it is written; `each` must read or step over
-    /// the value. A value of another type is stepped over.
+    /// The same, and where the content is, and what else was said to [vary](Self::varying).
+    pub(super) fn read_with_holes<R>(
+        text: &'a [u8],
+        read: impl FnOnce(&mut Self) -> Option<R>,
+    ) -> Option<(R, Holes)> {
+        let mut json = Self { rest: text, content: false, holes: Holes::default() };
+        let read = read(&mut json)?;
+        json.peek().is_none().then_some((read, json.holes))
+    }
+
+    /// The fields of an object, each with its name; `each` must read or step over the value. A value
+    /// of another type is stepped over.
     #[inline]
     pub(super) fn fields(
         &mut self,
-        mut each: impl FnMut(&'a [u8], &mut Self) -> Option<()>,
+        mut each: impl FnMut(&[u8], &mut Self) -> Option<()>,
     ) -> Option<()> {
         if self.peek()? != b'{' {
             return self.skip();
@@ -49,9 +97,15 @@ impl<'a> Json<'a> {
             return self.expect(b'}');
         }
         loop {
-            let name = self.string()?;
+            let (name, escaped) = self.string()?;
             self.expect(b':')?;
-            each(name, self)?;
+            if escaped {
+                // Hardly anybody writes names so, but they are the same names.
+                let mut buffer = [0; LONGEST_ESCAPED];
+                each(unescape(name, &mut buffer).unwrap_or_default(), self)?;
+            } else {
+                each(name, self)?;
+            }
             match self.take()? {
                 b',' => {}
                 b'}' => return Some(()),
@@ -86,6 +140,35 @@ impl<'a> Json<'a> {
         self.peek() == Some(byte)
     }
 
+    /// The text of the next value as it is written; empty if it is no string.
+    pub(super) fn text(&mut self) -> Option<&'a [u8]> {
+        if self.starts(b'"') { Some(self.string()?.0) } else { self.skip().map(|()| &[][..]) }
+    }
+
+    /// Whether the next value, which is generated content, holds any text.
+    #[inline]
+    pub(super) fn content(&mut self) -> Option<bool> {
+        self.content = true;
+        let filled = self.glance_within(DEEPEST)?.filled;
+        self.content = false;
+        Some(filled)
+    }
+
+    /// Steps over the next value, which differs from event to event and says nothing.
+    pub(super) fn varying(&mut self) -> Option<()> {
+        let kind = match self.peek()? {
+            b'"' => HoleKind::Text,
+            b'0'..=b'9' | b'-' => HoleKind::Number,
+            _ => return self.skip(),
+        };
+        // A string's quotes stand around the hole.
+        let quote = usize::from(kind == HoleKind::Text);
+        let from = self.rest.len() - quote;
+        self.skip()?;
+        self.holes.add(Hole { kind, from, to: self.rest.len() + quote });
+        Some(())
+    }
+
     /// What the next value says.
     #[inline]
     pub(super) fn glance(&mut self) -> Option<Glance> {
@@ -95,7 +178,12 @@ impl<'a> Json<'a> {
     fn glance_within(&mut self, depth: u8) -> Option<Glance> {
         match self.peek()? {
             b'"' => {
-                let filled = !self.string()?.is_empty();
+                let text = self.string()?.0;
+                let filled = !text.is_empty();
+                if filled && self.content {
+                    let to = self.rest.len() + 1;
+                    self.holes.add(Hole { kind: HoleKind::Content, from: to + text.len(), to });
+                }
                 Some(Glance { said: filled, filled, number: None })
             }
             b'n' => self.word(b"null").map(|()| Glance::default()),
@@ -165,20 +253,14 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The text of a string as it is written, escapes and all.
+    /// The text of a string as it is written, and whether there are escapes in it.
     #[inline]
-    fn string(&mut self) -> Option<&'a [u8]> {
+    fn string(&mut self) -> Option<(&'a [u8], bool)> {
         self.expect(b'"')?;
-        let text = self.rest;
-        let mut from = 0;
-        loop {
-            let at = from + end_or_escape(text.get(from..)?)?;
-            if text.get(at) == Some(&b'"') {
-                self.rest = text.get(at + 1..)?;
-                return text.get(..at);
-            }
-            from = at + 2;
-        }
+        let (end, escaped) = string_end(self.rest)?;
+        let (text, rest) = self.rest.split_at_checked(end)?;
+        self.rest = rest.get(1..)?;
+        Some((text, escaped))
     }
 
     fn number(&mut self) -> Option<Glance> {
@@ -240,6 +322,53 @@ impl<'a> Json<'a> {
     }
 }
 
+impl Holes {
+    /// The holes, unless there were too many of them.
+    pub(super) fn all(&self) -> Option<&[Hole]> {
+        self.all.get(..self.length)
+    }
+
+    fn add(&mut self, hole: Hole) {
+        if let Some(place) = self.all.get_mut(self.length) {
+            *place = hole;
+        }
+        self.length = (self.length + 1).min(MOST_HOLES + 1);
+    }
+}
+
+/// Where the string ends whose inside `text` begins with, and whether there are escapes in it.
+#[inline]
+pub(super) fn string_end(text: &[u8]) -> Option<(usize, bool)> {
+    let mut from = 0;
+    loop {
+        let at = from + end_or_escape(text.get(from..)?)?;
+        if text.get(at) == Some(&b'"') {
+            return Some((at, from > 0));
+        }
+        from = at + 2;
+    }
+}
+
+/// The name that is written so, if it is one of ASCII letters that fits into `buffer`.
+fn unescape<'a>(written: &[u8], buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    let (mut rest, mut length) = (written, 0);
+    while let Some((&byte, after)) = rest.split_first() {
+        let (byte, after) = match (byte, after) {
+            (b'\\', [b'u', after @ ..]) => {
+                let (digits, after) = after.split_at_checked(4)?;
+                let code = u32::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
+                (u8::try_from(code).ok()?, after)
+            }
+            (b'\\', [escaped, after @ ..]) => (*escaped, after),
+            (byte, after) => (byte, after),
+        };
+        *buffer.get_mut(length)? = byte;
+        length += 1;
+        rest = after;
+    }
+    buffer.get(..length)
+}
+
 /// Where the first quote or backslash is. Most strings are short, so that eight bytes at a time
 /// beat a search that first finds out how to go about it.
 #[inline]
@@ -251,6 +380,9 @@ fn end_or_escape(text: &[u8]) -> Option<usize> {
     let zeros = |word: u64| word.wrapping_sub(all(1)) & !word & all(0x80);
     let (words, tail) = text.as_chunks::<8>();
     for (i, word) in words.iter().enumerate() {
+        if i == SHORT {
+            return memchr::memchr2(b'"', b'\\', &text[8 * SHORT..]).map(|at| 8 * SHORT + at);
+        }
         let word = u64::from_le_bytes(*word);
         let found = zeros(word ^ all(b'"')) | zeros(word ^ all(b'\\'));
         if found != 0 {

@@ -1,0 +1,1 @@
+//! Events of every protocol, as their servers stream them.
