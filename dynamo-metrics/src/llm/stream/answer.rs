@@ -174,7 +174,9 @@ mod tests {
     fn see(text: &str) -> Seen {
         let see = |pieces: &[&[u8]]| {
             let (mut reader, mut seen) = (JsonAnswer::default(), Seen::default());
-            pieces.iter().for_each(|piece| reader.read(piece, &mut seen));
+            for piece in pieces {
+                reader.read(piece, &mut seen);
+            }
             reader.end(&mut seen);
             seen
         };

@@ -57,6 +57,18 @@ impl Events {
         Self { protocol: Some(protocol), ..Self::default() }
     }
 
+    /// The next event is read the long way.
+    #[cfg(test)]
+    pub(super) fn forget(&mut self) {
+        self.template.forget();
+    }
+
+    /// Whether the event would be read the short way.
+    #[cfg(test)]
+    pub(super) fn knows(&mut self, event: SseEvent<'_>) -> bool {
+        self.template.is_like(event.name, event.data)
+    }
+
     /// Reads an event the long way.
     #[inline(never)]
     fn read(&mut self, event: SseEvent<'_>, seen: &mut Seen) {
@@ -79,19 +91,18 @@ impl Events {
             seen.model = ModelName::of_json(read.model);
         }
         self.template.keep(event.name, event.data, &read.said, &holes);
-        self.take(read.said, seen);
+        self.take(&read.said, seen);
     }
 
     /// Adds what an event says to what was seen.
-    #[inline]
-    fn take(&mut self, said: Said, seen: &mut Seen) {
+    fn take(&mut self, said: &Said, seen: &mut Seen) {
         seen.failed |= said.failed;
         seen.needs_marker |= said.needs_marker;
         seen.finish = said.finish.or(seen.finish);
         self.silent += u64::from(said.silent);
         seen.exact |= said.silent;
         if said.content != Content::Nothing {
-            let tokens = self.tokens(&said);
+            let tokens = self.tokens(said);
             seen.tokens += tokens;
             if said.content == Content::Reasoning {
                 seen.reasoning_tokens += tokens;
@@ -109,9 +120,19 @@ impl Events {
         }
     }
 
+    /// The same for an event that is plain: it says nothing else than these.
+    #[inline]
+    fn take_plain(&mut self, content: Content, came: u64, needs_marker: bool, seen: &mut Seen) {
+        self.untold = true;
+        self.came |= came;
+        seen.tokens += 1;
+        seen.reasoning_tokens += u64::from(content == Content::Reasoning);
+        seen.needs_marker |= needs_marker;
+        seen.complete = self.done || (self.came != 0 && self.came == self.finished);
+    }
+
     /// The tokens of an event with content. Usage tells them if it comes with every event; if it
     /// comes with the last one alone, it tells of all the others as well.
-    #[inline]
     fn tokens(&mut self, said: &Said) -> u64 {
         if said.silent {
             return std::mem::take(&mut self.silent);
@@ -127,8 +148,13 @@ impl Events {
 impl EventReader for Events {
     #[inline]
     fn event(&mut self, event: SseEvent<'_>, seen: &mut Seen) {
-        if let Some(said) = self.template.read(event.name, event.data).copied() {
-            return self.take(said, seen);
+        if self.template.is_like(event.name, event.data) {
+            let said = self.template.said();
+            if said.is_plain() {
+                return self.take_plain(said.content, said.came, said.needs_marker, seen);
+            }
+            let said = *said;
+            return self.take(&said, seen);
         }
         if event.name == b"error" {
             seen.failed = true;

@@ -99,13 +99,15 @@ impl<'a> Json<'a> {
         loop {
             let (name, escaped) = self.string()?;
             self.expect(b':')?;
-            if escaped {
-                // Hardly anybody writes names so, but they are the same names.
-                let mut buffer = [0; LONGEST_ESCAPED];
-                each(unescape(name, &mut buffer).unwrap_or_default(), self)?;
+            // Hardly anybody writes names with escapes, but they are the same names.
+            let unescaped;
+            let name = if escaped {
+                unescaped = unescape(name);
+                unescaped.as_ref().map_or(&[][..], |(name, length)| &name[..*length])
             } else {
-                each(name, self)?;
-            }
+                name
+            };
+            each(name, self)?;
             match self.take()? {
                 b',' => {}
                 b'}' => return Some(()),
@@ -349,9 +351,11 @@ pub(super) fn string_end(text: &[u8]) -> Option<(usize, bool)> {
     }
 }
 
-/// The name that is written so, if it is one of ASCII letters that fits into `buffer`.
-fn unescape<'a>(written: &[u8], buffer: &'a mut [u8]) -> Option<&'a [u8]> {
-    let (mut rest, mut length) = (written, 0);
+/// The name that is written so, and its length, if it is one of ASCII letters and not too long.
+#[cold]
+fn unescape(written: &[u8]) -> Option<([u8; LONGEST_ESCAPED], usize)> {
+    let (mut name, mut length) = ([0; LONGEST_ESCAPED], 0);
+    let mut rest = written;
     while let Some((&byte, after)) = rest.split_first() {
         let (byte, after) = match (byte, after) {
             (b'\\', [b'u', after @ ..]) => {
@@ -362,11 +366,11 @@ fn unescape<'a>(written: &[u8], buffer: &'a mut [u8]) -> Option<&'a [u8]> {
             (b'\\', [escaped, after @ ..]) => (*escaped, after),
             (byte, after) => (byte, after),
         };
-        *buffer.get_mut(length)? = byte;
+        *name.get_mut(length)? = byte;
         length += 1;
         rest = after;
     }
-    buffer.get(..length)
+    Some((name, length))
 }
 
 /// Where the first quote or backslash is. Most strings are short, so that eight bytes at a time

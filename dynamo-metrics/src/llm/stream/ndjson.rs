@@ -94,7 +94,9 @@ mod tests {
 
     fn read(frames: &[&[u8]]) -> Seen {
         let (mut reader, mut seen) = (Ndjson::new(Events::default()), Seen::default());
-        frames.iter().for_each(|frame| reader.read(frame, &mut seen));
+        for frame in frames {
+            reader.read(frame, &mut seen);
+        }
         reader.end(&mut seen);
         seen
     }

@@ -40,6 +40,20 @@ pub(super) struct Event<'a> {
     pub(super) model: &'a [u8],
 }
 
+impl Said {
+    /// Whether it says nothing but that a choice has content.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        let Self { finished, finish, told, silent, ends, failed, .. } = self;
+        let other = *silent || *ends || *failed;
+        self.content != Content::Nothing
+            && !other
+            && *finished == 0
+            && finish.is_none()
+            && told.is_empty()
+    }
+}
+
 impl<'a> Event<'a> {
     /// Reads the object of an event that is called `name` and speaks `protocol`.
     pub(super) fn read(

@@ -126,13 +126,6 @@ impl<P: Copy + Default> Scan<P> {
         }
     }
 
-    /// The text has ended.
-    pub(super) fn end(&mut self, ask: &mut impl Ask<Place = P>) {
-        if self.state == State::Word {
-            self.end_word(ask);
-        }
-    }
-
     fn between(&mut self, byte: u8, value: bool, ask: &mut impl Ask<Place = P>) {
         match byte {
             b' ' | b'\t' | b'\n' | b'\r' => {}
@@ -165,16 +158,13 @@ impl<P: Copy + Default> Scan<P> {
             let name = if level.list { &[][..] } else { self.name.text() };
             ask.enter(level.place, name)
         };
-        match (place, self.levels.get_mut(self.depth)) {
-            (Some(place), Some(level)) => {
-                *level = Level { place, list };
-                self.depth += 1;
-                self.state = State::Between { value: list };
-            }
-            _ => {
-                self.closed += 1;
-                self.state = State::Between { value: true };
-            }
+        if let (Some(place), Some(level)) = (place, self.levels.get_mut(self.depth)) {
+            *level = Level { place, list };
+            self.depth += 1;
+            self.state = State::Between { value: list };
+        } else {
+            self.closed += 1;
+            self.state = State::Between { value: true };
         }
     }
 
@@ -274,8 +264,9 @@ mod tests {
 
     fn told<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Tell, bool) {
         let (mut scan, mut tell) = (Scan::new(), Tell::default());
-        pieces.into_iter().for_each(|piece| scan.read(piece, &mut tell));
-        scan.end(&mut tell);
+        for piece in pieces {
+            scan.read(piece, &mut tell);
+        }
         (tell, scan.is_broken())
     }
 
