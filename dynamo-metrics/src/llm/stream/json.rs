@@ -4,14 +4,11 @@
 //! must to find its end. Text is read as bytes: what is not UTF-8, or half of a surrogate pair, is no
 //! reason to miss a token.
 
+use super::holes::{Hole, HoleKind, Holes};
+use super::string::{string_end, unescape};
+
 /// How deep a value that is looked into may be nested. What is deeper is stepped over.
 const DEEPEST: u8 = 8;
-
-/// Words of eight bytes that a short string has.
-const SHORT: usize = 8;
-
-/// Longest name of a field with escapes in it that is read as what it stands for.
-const LONGEST_ESCAPED: usize = 32;
 
 /// A JSON text, from where it has been read to.
 #[derive(Debug)]
@@ -21,37 +18,6 @@ pub(super) struct Json<'a> {
     content: bool,
     holes: Holes,
 }
-
-/// A value that differs from event to event, while what stands around it stays.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Hole {
-    pub(super) kind: HoleKind,
-    /// Where it begins and ends, in bytes before the end of the text.
-    pub(super) from: usize,
-    pub(super) to: usize,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum HoleKind {
-    /// The inside of a string that is not empty, and counts as generated for that.
-    #[default]
-    Content,
-    /// The inside of a string that says nothing to us.
-    Text,
-    /// A number that says nothing to us.
-    Number,
-}
-
-/// The holes of a text, in order.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Holes {
-    all: [Hole; MOST_HOLES],
-    /// More than there is room for makes this larger than the room.
-    length: usize,
-}
-
-/// Holes that are remembered of a text.
-pub(super) const MOST_HOLES: usize = 4;
 
 /// What a value says, whatever type it turns out to have: servers send what their authors thought
 /// of.
@@ -322,79 +288,6 @@ impl<'a> Json<'a> {
             }
         }
     }
-}
-
-impl Holes {
-    /// The holes, unless there were too many of them.
-    pub(super) fn all(&self) -> Option<&[Hole]> {
-        self.all.get(..self.length)
-    }
-
-    fn add(&mut self, hole: Hole) {
-        if let Some(place) = self.all.get_mut(self.length) {
-            *place = hole;
-        }
-        self.length = (self.length + 1).min(MOST_HOLES + 1);
-    }
-}
-
-/// Where the string ends whose inside `text` begins with, and whether there are escapes in it.
-#[inline]
-pub(super) fn string_end(text: &[u8]) -> Option<(usize, bool)> {
-    let mut from = 0;
-    loop {
-        let at = from + end_or_escape(text.get(from..)?)?;
-        if text.get(at) == Some(&b'"') {
-            return Some((at, from > 0));
-        }
-        from = at + 2;
-    }
-}
-
-/// The name that is written so, and its length, if it is one of ASCII letters and not too long.
-#[cold]
-fn unescape(written: &[u8]) -> Option<([u8; LONGEST_ESCAPED], usize)> {
-    let (mut name, mut length) = ([0; LONGEST_ESCAPED], 0);
-    let mut rest = written;
-    while let Some((&byte, after)) = rest.split_first() {
-        let (byte, after) = match (byte, after) {
-            (b'\\', [b'u', after @ ..]) => {
-                let (digits, after) = after.split_at_checked(4)?;
-                let code = u32::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
-                (u8::try_from(code).ok()?, after)
-            }
-            (b'\\', [escaped, after @ ..]) => (*escaped, after),
-            (byte, after) => (byte, after),
-        };
-        *name.get_mut(length)? = byte;
-        length += 1;
-        rest = after;
-    }
-    Some((name, length))
-}
-
-/// Where the first quote or backslash is. Most strings are short, so that eight bytes at a time
-/// beat a search that first finds out how to go about it.
-#[inline]
-fn end_or_escape(text: &[u8]) -> Option<usize> {
-    const fn all(byte: u8) -> u64 {
-        u64::from_ne_bytes([byte; 8])
-    }
-    // Not zero in the highest bit of bytes that are zero; and of some after one.
-    let zeros = |word: u64| word.wrapping_sub(all(1)) & !word & all(0x80);
-    let (words, tail) = text.as_chunks::<8>();
-    for (i, word) in words.iter().enumerate() {
-        if i == SHORT {
-            return memchr::memchr2(b'"', b'\\', &text[8 * SHORT..]).map(|at| 8 * SHORT + at);
-        }
-        let word = u64::from_le_bytes(*word);
-        let found = zeros(word ^ all(b'"')) | zeros(word ^ all(b'\\'));
-        if found != 0 {
-            return Some(8 * i + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let at = tail.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-    Some(8 * words.len() + at)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod choose;
 mod events;
 mod frames;
 mod grpc;
+mod holes;
 mod json;
 mod kserve;
 mod lines;
@@ -33,6 +34,7 @@ mod said;
 mod scan;
 mod seen;
 mod sse;
+mod string;
 mod template;
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,9 @@
 //! comparing, and says the same. It is the long way that tells where the texts are, so both ways
 //! come to one result.
 
-use super::json::{Hole, HoleKind, Holes, MOST_HOLES, string_end};
+use super::holes::{Hole, HoleKind, Holes, MOST_HOLES};
 use super::said::{Content, Said};
+use super::string::string_end;
 
 /// Most bytes around the holes that are kept.
 const LONGEST: usize = 1_024;
