@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 use crate::steps::{cargo, step};
 
 /// Programs, each with the folder of its seeds.
-const TARGETS: [&str; 3] = ["foreign_text", "foreign_openmetrics", "foreign_protobuf"];
+const TARGETS: [&str; 4] = ["foreign_text", "foreign_openmetrics", "foreign_protobuf", "streams"];
 
 /// Seconds for each target, if nothing else is asked for.
 const SECONDS: &str = "60";

@@ -75,13 +75,12 @@ impl StreamReader for JsonAnswer {
         let room = usize::try_from(self.longest - self.read).unwrap_or(usize::MAX);
         let part = frame.get(..room).unwrap_or(frame);
         self.read += part.len() as u64;
-        if part.len() < frame.len() {
-            seen.miss(Uninspected::Oversized);
-        }
         let Self { scan, told, protocol, .. } = self;
         scan.read(part, &mut Find { told, protocol, seen });
         if self.scan.is_broken() {
             seen.miss(Uninspected::Malformed);
+        } else if part.len() < frame.len() {
+            seen.miss(Uninspected::Oversized);
         }
     }
 }
