@@ -12,8 +12,8 @@ const LONGEST: u64 = 1024 * 1024;
 /// no tokens are counted.
 ///
 /// # Cost
-/// It goes over the bytes once, about a nanosecond for each outside of strings, and holds none of
-/// them. What comes after the first MiB passes by unread.
+/// It goes over the bytes once, some forty microseconds for a MiB of numbers or text, and holds none
+/// of them. What comes after the first MiB passes by unread.
 ///
 /// # Examples
 /// ```

@@ -93,6 +93,13 @@ impl<P: Copy + Default> Scan<P> {
     /// Takes more of the text.
     pub(super) fn read(&mut self, mut text: &[u8], ask: &mut impl Ask<Place = P>) {
         while let Some((&byte, rest)) = text.split_first() {
+            if let (State::Between { .. }, 1..) = (self.state, self.closed) {
+                let plain = plain(text);
+                if plain > 0 {
+                    text = text.get(plain..).unwrap_or_default();
+                    continue;
+                }
+            }
             match self.state {
                 State::Text { value } => {
                     let end = memchr2(b'"', b'\\', text).unwrap_or(text.len());
@@ -232,6 +239,18 @@ impl Kept {
     fn text(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
+}
+
+/// How much of the text comes before the next quote or bracket. Lists of numbers are long, so it
+/// looks at many bytes at once.
+fn plain(text: &[u8]) -> usize {
+    // The brackets `[` and `{` are one bit apart, and so are those that close.
+    let stops = |byte: u8| byte == b'"' || matches!(byte | 0x20, b'{' | b'}');
+    let (wide, _) = text.as_chunks::<32>();
+    let is_plain = |bytes: &&[u8; 32]| !bytes.iter().fold(false, |any, &byte| any | stops(byte));
+    let start = 32 * wide.iter().take_while(is_plain).count();
+    let rest = text.get(start..).unwrap_or_default();
+    start + rest.iter().position(|&byte| stops(byte)).unwrap_or(rest.len())
 }
 
 fn is_word(byte: u8) -> bool {
