@@ -1,8 +1,7 @@
 //! Answers in one piece: their usage, found as they pass.
 
-use super::scan::{Ask, Scan, Value};
-use super::usage::{Told, is_details};
-use super::{FinishReason, ModelName, Protocol, Seen, StreamReader, Uninspected};
+use super::find::Find;
+use super::{Seen, StreamReader, Uninspected};
 
 /// Longest body that is read, in bytes, if nothing else is asked for.
 const LONGEST: u64 = 1024 * 1024;
@@ -28,36 +27,12 @@ const LONGEST: u64 = 1024 * 1024;
 pub struct JsonAnswer {
     longest: u64,
     read: u64,
-    scan: Scan<Place>,
-    told: Told,
-    protocol: Option<Protocol>,
-}
-
-/// The objects of an answer that say something.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Place {
-    #[default]
-    Answer,
-    Usage,
-    /// What a number of the usage is made of.
-    UsageDetails,
-    Choices,
-    /// TGI's account of a text.
-    Details,
-    IncompleteDetails,
-    Error,
-}
-
-/// Adds what is found to what was seen.
-struct Find<'a> {
-    told: &'a mut Told,
-    protocol: &'a mut Option<Protocol>,
-    seen: &'a mut Seen,
+    find: Find,
 }
 
 impl Default for JsonAnswer {
     fn default() -> Self {
-        Self { longest: LONGEST, read: 0, scan: Scan::new(), told: Told::default(), protocol: None }
+        Self { longest: LONGEST, read: 0, find: Find::in_answer() }
     }
 }
 
@@ -75,9 +50,9 @@ impl StreamReader for JsonAnswer {
         let room = usize::try_from(self.longest - self.read).unwrap_or(usize::MAX);
         let part = frame.get(..room).unwrap_or(frame);
         self.read += part.len() as u64;
-        let Self { scan, told, protocol, .. } = self;
-        scan.read(part, &mut Find { told, protocol, seen });
-        if self.scan.is_broken() {
+        self.find.read(part, seen);
+        seen.usage = self.find.told().usage();
+        if self.find.is_broken() {
             seen.miss(Uninspected::Malformed);
         } else if part.len() < frame.len() {
             seen.miss(Uninspected::Oversized);
@@ -85,89 +60,9 @@ impl StreamReader for JsonAnswer {
     }
 }
 
-impl Find<'_> {
-    fn count(&mut self, name: &[u8], value: &[u8]) {
-        let number = str::from_utf8(value).ok().and_then(|value| value.parse().ok());
-        let before = *self.told;
-        self.told.tell(name, number);
-        if *self.told != before {
-            self.seen.usage = self.told.usage();
-        }
-    }
-
-    fn finish(&mut self, word: &[u8]) {
-        self.seen.finish = FinishReason::of(word).or(self.seen.finish);
-    }
-
-    fn protocol(&mut self, protocol: Protocol) {
-        self.protocol.get_or_insert(protocol);
-        self.seen.protocol = *self.protocol;
-    }
-
-    /// A text that stands in the answer itself.
-    fn text(&mut self, name: &[u8], text: &[u8]) {
-        match (name, text) {
-            (b"model" | b"model_name", _) if self.seen.model.is_empty() => {
-                self.seen.model = ModelName::of_json(text);
-            }
-            (b"type", b"message") => self.protocol(Protocol::Anthropic),
-            (b"object", b"response") => self.protocol(Protocol::Responses),
-            (b"text_output", _) => self.protocol(Protocol::Triton),
-            (b"generated_text", _) => self.protocol(Protocol::Tgi),
-            (b"stop_reason" | b"done_reason", _) => self.finish(text),
-            (b"status", b"completed" | b"failed" | b"cancelled")
-                if *self.protocol == Some(Protocol::Responses) =>
-            {
-                self.finish(text);
-                self.seen.failed |= text == b"failed";
-            }
-            (b"error", _) => self.seen.failed |= !text.is_empty(),
-            _ => {}
-        }
-    }
-}
-
-impl Ask for Find<'_> {
-    type Place = Place;
-
-    fn enter(&mut self, place: Place, name: &[u8]) -> Option<Place> {
-        Some(match (place, name) {
-            // An answer may be a list of answers, and choices are a list of choices.
-            (Place::Answer, b"") => Place::Answer,
-            (Place::Choices, b"") => Place::Choices,
-            (Place::Answer, b"choices") => {
-                self.protocol(Protocol::OpenAi);
-                Place::Choices
-            }
-            (Place::Answer, b"usage") => Place::Usage,
-            (Place::Usage, name) if is_details(name) => Place::UsageDetails,
-            (Place::Answer, b"details") => Place::Details,
-            (Place::Answer, b"incomplete_details") => Place::IncompleteDetails,
-            (Place::Answer, b"error") => Place::Error,
-            _ => return None,
-        })
-    }
-
-    fn value(&mut self, place: Place, name: &[u8], value: Value<'_>) {
-        match (place, name, value) {
-            (Place::Usage | Place::UsageDetails, _, Value::Other(number))
-            | (Place::Details, b"generated_tokens" | b"input_length", Value::Other(number))
-            | (Place::Answer, b"prompt_eval_count" | b"eval_count", Value::Other(number)) => {
-                self.count(name, number);
-            }
-            (Place::Answer, b"done", Value::Other(_)) => self.protocol(Protocol::Ollama),
-            (Place::Answer, _, Value::Text(text)) => self.text(name, text),
-            (Place::Choices | Place::Details, b"finish_reason", Value::Text(word))
-            | (Place::IncompleteDetails, b"reason", Value::Text(word)) => self.finish(word),
-            (Place::Error, b"message", Value::Text(text)) => self.seen.failed |= !text.is_empty(),
-            _ => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::Usage;
+    use super::super::{FinishReason, Protocol, Usage};
     use super::*;
 
     fn see(text: &str) -> Seen {

@@ -1,5 +1,6 @@
 //! The events of model servers, whichever protocol they speak.
 
+use super::find::Find;
 use super::json::Json;
 use super::said::{Content, Event, Said, recognize};
 use super::template::Template;
@@ -47,6 +48,8 @@ pub struct Events {
     silent: u64,
     /// An event passed by unread, which may have been the one that ends the stream.
     lost: bool,
+    /// What there is in the event that passes by.
+    long: Option<Box<Find>>,
     template: Template,
 }
 
@@ -166,11 +169,21 @@ impl EventReader for Events {
         }
     }
 
+    fn part(&mut self, part: &[u8], seen: &mut Seen) {
+        self.long.get_or_insert_with(|| Box::new(Find::in_event())).read(part, seen);
+    }
+
     fn oversized(&mut self, name: &[u8], seen: &mut Seen) {
         self.lost = true;
         seen.failed |= name == b"error";
+        let found = self.long.take();
+        if let Some(found) = &found {
+            self.told.add(found.told());
+            seen.usage = self.told.usage();
+        }
         // What ends a response holds all of it again, so it is the longest event of all.
-        if responses::is_end(name) || anthropic::is_end(name) {
+        let ends = responses::is_end(name) || found.is_some_and(|found| found.ends());
+        if ends || anthropic::is_end(name) {
             self.done = true;
             seen.complete = true;
             seen.failed |= name == b"response.failed";

@@ -19,11 +19,13 @@ impl Held {
         self.line.is_empty()
     }
 
-    /// Keeps more of the line, as much as there is room for.
-    pub(super) fn add(&mut self, bytes: &[u8], longest: usize) {
+    /// Keeps more of the line, as much as there is room for; returns the rest.
+    pub(super) fn add<'a>(&mut self, bytes: &'a [u8], longest: usize) -> &'a [u8] {
         let room = longest.saturating_sub(self.line.len());
-        self.long |= bytes.len() > room;
-        self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let (kept, rest) = bytes.split_at(bytes.len().min(room));
+        self.long |= !rest.is_empty();
+        self.line.extend_from_slice(kept);
+        rest
     }
 
     /// The line, and whether it is only the start of one.

@@ -19,6 +19,7 @@ mod answer;
 mod anthropic;
 mod choose;
 mod events;
+mod find;
 mod frames;
 mod grpc;
 mod holes;
@@ -103,6 +104,12 @@ pub struct SseEvent<'a> {
 pub trait EventReader: Send + Sync {
     /// Takes the next event, and adds what it says to `seen`.
     fn event(&mut self, event: SseEvent<'_>, seen: &mut Seen);
+
+    /// More of the data of an event that is too long to be held, if it is one line. What is made of
+    /// it must not depend on where the parts were cut. [`oversized`](Self::oversized) is its end.
+    fn part(&mut self, part: &[u8], seen: &mut Seen) {
+        let _ = (part, seen);
+    }
 
     /// An event called `name` was too long to be held, and passed by. `seen` tells so already.
     fn oversized(&mut self, name: &[u8], seen: &mut Seen) {

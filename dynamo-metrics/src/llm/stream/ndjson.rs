@@ -71,12 +71,12 @@ impl<P: EventReader> StreamReader for Ndjson<P> {
             if self.held.is_empty() {
                 self.line(&frame[..end], end > self.longest, seen);
             } else {
-                self.held.add(&frame[..end], self.longest);
+                let _ = self.held.add(&frame[..end], self.longest);
                 self.held_line(seen);
             }
             frame = &frame[end + 1..];
         }
-        self.held.add(frame, self.longest);
+        let _ = self.held.add(frame, self.longest);
     }
 
     fn end(&mut self, seen: &mut Seen) {

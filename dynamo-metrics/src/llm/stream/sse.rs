@@ -5,6 +5,9 @@ use memchr::{memchr, memchr2};
 use super::lines::{Held, LONGEST, SHORTEST};
 use super::{EventReader, Seen, SseEvent, StreamReader, Uninspected};
 
+/// A byte order mark, which may stand before the first line.
+const MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// Reads server-sent events as the HTML standard has them, and hands each to `P`.
 ///
 /// Lines end with LF, CR or CRLF, and with nothing else. An event without data is handed over only
@@ -71,8 +74,8 @@ impl<P: EventReader> Sse<P> {
     /// A line, or an event's data, of more than so many bytes passes by unread (default: 64 KiB,
     /// at least 64 bytes).
     ///
-    /// The last event of OpenAI's responses holds the whole answer again, tools and instructions
-    /// included, and usage at its end: where those are long, more finds it.
+    /// Of the last event of OpenAI's responses, which holds the whole answer again, usage is found
+    /// all the same.
     #[must_use]
     pub fn longest(mut self, bytes: usize) -> Self {
         self.longest = bytes.max(SHORTEST);
@@ -105,7 +108,7 @@ impl<P: EventReader> Sse<P> {
     /// A whole line, or the start of one that is too long to hold.
     fn line(&mut self, mut line: &[u8], long: bool, seen: &mut Seen) {
         if std::mem::take(&mut self.first_line) {
-            line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
+            line = line.strip_prefix(MARK).unwrap_or(line);
         }
         if line.is_empty() {
             return self.dispatch(seen);
@@ -143,6 +146,28 @@ impl<P: EventReader> Sse<P> {
         }
     }
 
+    /// Keeps a part of a line until its end comes; what there is no room for passes by.
+    fn hold(&mut self, bytes: &[u8], seen: &mut Seen) {
+        let (_, was_long) = self.held.line();
+        let rest = self.held.add(bytes, self.longest);
+        if !rest.is_empty() {
+            let held = std::mem::take(&mut self.held);
+            let line = held.line().0;
+            self.pass_by(line, if was_long { None } else { data_of(line, self.first_line) }, seen);
+            self.pass_by(line, Some(rest), seen);
+            self.held = held;
+        }
+    }
+
+    /// A part of a line that is too long passes by. If all of its event's data is in that line, the
+    /// protocol may look at it.
+    fn pass_by(&mut self, line: &[u8], part: Option<&[u8]>, seen: &mut Seen) {
+        let alone = !self.has_data && !self.oversized && data_of(line, self.first_line).is_some();
+        if let (true, Some(part)) = (alone, part) {
+            self.protocol.part(part, seen);
+        }
+    }
+
     fn dispatch(&mut self, seen: &mut Seen) {
         if std::mem::take(&mut self.oversized) {
             seen.miss(Uninspected::Oversized);
@@ -174,7 +199,7 @@ impl<P: EventReader> StreamReader for Sse<P> {
                 continue;
             }
             let Some(end) = memchr2(b'\n', b'\r', frame) else {
-                return self.held.add(frame, self.longest);
+                return self.hold(frame, seen);
             };
             if self.held.is_empty() {
                 if let Some(length) = self.lone(frame, end, seen) {
@@ -182,10 +207,14 @@ impl<P: EventReader> StreamReader for Sse<P> {
                     continue;
                 }
                 self.after_cr = frame[end] == b'\r';
-                self.line(&frame[..end], end > self.longest, seen);
+                let line = &frame[..end];
+                if end > self.longest {
+                    self.pass_by(line, data_of(line, self.first_line), seen);
+                }
+                self.line(line, end > self.longest, seen);
             } else {
                 self.after_cr = frame[end] == b'\r';
-                self.held.add(&frame[..end], self.longest);
+                self.hold(&frame[..end], seen);
                 self.held_line(seen);
             }
             frame = &frame[end + 1..];
@@ -201,6 +230,15 @@ impl<P: EventReader> StreamReader for Sse<P> {
         }
         self.protocol.end(seen);
     }
+}
+
+/// The data that a line holds, or that its start holds, if that is what it is for.
+fn data_of(mut line: &[u8], first: bool) -> Option<&[u8]> {
+    if first {
+        line = line.strip_prefix(MARK).unwrap_or(line);
+    }
+    let value = line.strip_prefix(b"data:")?;
+    Some(value.strip_prefix(b" ").unwrap_or(value))
 }
 
 #[cfg(test)]

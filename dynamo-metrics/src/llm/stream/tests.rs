@@ -234,6 +234,26 @@ fn alike_events_go_the_short_way() {
 }
 
 #[test]
+fn the_usage_of_a_last_event_that_is_too_long_is_found() {
+    let long = "word ".repeat(20_000);
+    for (name, kind) in
+        [("event: response.completed\n", ""), ("", r#","type":"response.completed""#)]
+    {
+        let text = format!(
+            "data: {{\"type\":\"response.created\"}}\n\n{name}data: {{\"response\":{{\"object\":\
+             \"response\",\"output\":[{{\"text\":\"{long}\",\"usage\":{{\"output_tokens\":99}}}}],\
+             \"usage\":{{\"input_tokens\":9,\"output_tokens\":4}}}}{kind}}}\n\n"
+        );
+        let whole = read(Wire::Sse, [text.as_bytes()]);
+        assert_eq!(said(&whole), "responses=0 usage=9/4 complete uninspected=oversized");
+        assert_eq!(read(Wire::Sse, text.as_bytes().chunks(999)), whole);
+        for place in [40, 80, 65_000, 65_600, 65_700, text.len() - 2, text.len() - 40] {
+            assert_eq!(read(Wire::Sse, cut(text.as_bytes(), vec![place])), whole, "{place}");
+        }
+    }
+}
+
+#[test]
 fn tokens_of_a_method_of_ones_own_are_counted_wherever_its_messages_are_cut() {
     let bytes = b"\0\0\0\0\x02ab\0\0\0\0\0\x01\0\0\0\x01x\0\0\0\0\x03abc";
     let see = |frames: Vec<&[u8]>| {
