@@ -113,8 +113,8 @@ impl MetricsLayerBuilder {
         self
     }
 
-    /// Chooses how a streamed answer is read for its tokens, by its head (default: OpenAI's events
-    /// for `text/event-stream`, nothing else). `None` leaves the choice to the default.
+    /// Chooses how an answer is read for its tokens, by its head (default: by its content type, as
+    /// [`dynamo_metrics::llm::stream`] has it). `None` leaves the choice to the default.
     ///
     /// # Examples
     /// ```

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use dynamo_metrics::label::{LabelSet, LabelValue};
-use dynamo_metrics::llm::stream::{OpenAi, Seen, Sse, StreamReader as _};
+use dynamo_metrics::llm::stream::{Events, Seen, Sse, StreamReader as _};
 use dynamo_metrics::metric::Counter;
 use dynamo_metrics::registry::Registry;
 use dynamo_metrics::unit::Unit;
@@ -86,7 +86,7 @@ fn events_of_a_stream_allocate_nothing() {
     let event = b"data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\
         \"created\":1,\"model\":\"demo\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" word\"},\
         \"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n";
-    let (mut reader, mut seen) = (Sse::new(OpenAi::default()), Seen::default());
+    let (mut reader, mut seen) = (Sse::new(Events::default()), Seen::default());
     let (start, rest) = event.split_at(70);
     let allocated = allocations(|| {
         reader.read(event, &mut seen);

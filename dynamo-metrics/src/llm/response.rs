@@ -16,7 +16,9 @@ use super::endpoint::EndpointMetrics;
 
 use super::outcome::{End, Outcome};
 use super::request::{FrontendCall, RequestMetrics};
-use super::stream::{ChooseReader, Seen, StreamReader, is_event_stream, is_grpc, reader_for};
+use super::stream::{
+    ChooseReader, Seen, StreamReader, Uninspected, is_event_stream, is_grpc, reader_for,
+};
 use super::tokens::TokenClock;
 use crate::clock;
 
@@ -184,7 +186,7 @@ impl ResponseState {
             .choose_reader
             .take()
             .and_then(|choose| catch_unwind(AssertUnwindSafe(|| choose(head))).ok().flatten());
-        self.stream = chosen.or_else(|| reader_for(&head.headers)).map(|reader| Stream {
+        self.stream = chosen.or_else(|| reader_for(status, &head.headers)).map(|reader| Stream {
             reader: Some(reader),
             seen: Seen::default(),
             clock: TokenClock::new(self.call.started()),
@@ -202,9 +204,9 @@ impl ResponseState {
             endpoint.response_bytes().inc_by(length);
         }
         if let Some(stream) = &mut self.stream {
-            let before = stream.seen;
+            let before = stream.seen.tokens;
             stream.read(data);
-            self.tokens_after(&before);
+            self.tokens_after(before);
         }
         if ended {
             self.complete();
@@ -240,9 +242,9 @@ impl ResponseState {
     /// Nothing more of the stream will come: its reader tells what it held back.
     fn end_stream(&mut self) {
         if let Some(stream) = &mut self.stream {
-            let before = stream.seen;
+            let before = stream.seen.tokens;
             stream.with_reader(|reader, seen| reader.end(seen));
-            self.tokens_after(&before);
+            self.tokens_after(before);
         }
     }
 
@@ -259,12 +261,12 @@ impl ResponseState {
         }
     }
 
-    /// Records what the stream's reader saw since `before`.
-    fn tokens_after(&mut self, before: &Seen) {
+    /// Records what the stream's reader saw since there were `before` tokens.
+    fn tokens_after(&mut self, before: u64) {
         let Some(stream) = &mut self.stream else {
             return;
         };
-        let tokens = stream.seen.tokens.saturating_sub(before.tokens);
+        let tokens = stream.seen.tokens.saturating_sub(before);
         if tokens == 0 {
             return;
         }
@@ -344,7 +346,7 @@ impl Stream {
         // A buffer need not show all of itself, and a stream with a gap cannot be read on.
         if slices.iter().map(|slice| slice.len()).sum::<usize>() < data.remaining() {
             tracing::debug!("a frame cannot be looked at whole; its stream is read no further");
-            return self.let_go();
+            return self.let_go(Uninspected::Hidden);
         }
         self.with_reader(|reader, seen| {
             for slice in slices {
@@ -354,8 +356,9 @@ impl Stream {
     }
 
     /// Reads no further. That the end was not seen says nothing then.
-    fn let_go(&mut self) {
+    fn let_go(&mut self, why: Uninspected) {
         self.reader = None;
+        self.seen.miss(why);
         self.seen.needs_marker = false;
     }
 
@@ -365,7 +368,7 @@ impl Stream {
         let seen = &mut self.seen;
         if catch_unwind(AssertUnwindSafe(|| work(&mut **reader, seen))).is_err() {
             tracing::error!("a stream reader panicked; its stream is read no further");
-            self.let_go();
+            self.let_go(Uninspected::Panicked);
         }
     }
 }
