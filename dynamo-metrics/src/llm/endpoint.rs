@@ -1,9 +1,11 @@
 //! What is measured of an endpoint: the one set that the layer and the attribute both feed.
 
 use std::sync::{Arc, OnceLock, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::attribute::Known;
+use super::idle::Open;
 use super::outcome::{ERROR_TYPES, End, ErrorType, OUTCOMES, Outcome};
 use super::tokens::{self, Beat};
 use crate::clock::{self, Instant};
@@ -53,6 +55,8 @@ pub(super) struct WeakEndpoint(Weak<Metrics>);
 
 #[derive(Debug)]
 struct Metrics {
+    /// First, so that it lies beside the count of the handles, which each request changes as well.
+    open: Open,
     id: u64,
     started: Counter,
     requests: Counter,
@@ -125,10 +129,10 @@ impl EndpointMetrics {
     }
 
     /// The same, with labels that tell a part of the endpoint's requests from the rest.
-    pub(crate) fn register_with(
-        scope: &Scope,
-        labels: &[(&str, &str)],
-    ) -> Result<Self, RegisterError> {
+    ///
+    /// # Errors
+    /// As [`register`](Self::register); [`RegisterError::Label`] for labels that cannot be.
+    pub fn register_with(scope: &Scope, labels: &[(&str, &str)]) -> Result<Self, RegisterError> {
         let scope = scope.or_prefix(PREFIX);
         let counter = |name, help| scope.counter(name, help).labels(labels);
         let seconds = |name, help| scope.histogram(name, help).unit(Unit::Seconds).labels(labels);
@@ -144,6 +148,7 @@ impl EndpointMetrics {
         let errors: Family<ByErrorType, Counter> =
             counter("errors_total", "Requests that failed, by what went wrong.").family()?;
         Ok(Self(Arc::new(Metrics {
+            open: Open::new(),
             id: scope.id(),
             started: counter("requests_started_total", "Requests that came in.").register()?,
             requests: counter("requests_total", "Requests that ended, whatever way.").register()?,
@@ -210,6 +215,16 @@ impl EndpointMetrics {
     #[must_use]
     pub fn failed(&self, error: ErrorType) -> u64 {
         self.0.errors[error as usize].get()
+    }
+
+    /// Ready when none of the endpoint's requests that a layer counts through this handle or its
+    /// clones is open; else the task is woken when there is none, and has to ask again.
+    pub fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.open.poll_idle(cx)
+    }
+
+    pub(super) fn open(&self) -> &Open {
+        &self.0.open
     }
 
     /// Counts what is read from request bodies.

@@ -12,6 +12,7 @@ mod body;
 mod call;
 mod endpoint;
 mod frontend;
+mod idle;
 mod items;
 mod outcome;
 mod request;

@@ -85,7 +85,7 @@ impl ResponseState {
     /// A request came in.
     #[must_use]
     pub fn start(endpoint: &EndpointMetrics, method: &Method) -> Self {
-        let mut state = Self::from_call(Call::start(endpoint.clone()));
+        let mut state = Self::from_call(Call::start(endpoint.clone()).opened());
         state.method = match *method {
             Method::HEAD => MethodKind::Head,
             Method::CONNECT => MethodKind::Connect,
