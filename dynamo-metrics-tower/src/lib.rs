@@ -36,11 +36,25 @@
 //! # });
 //! ```
 
+mod builder;
+mod drain;
+mod error;
+mod head;
 mod layer;
+#[cfg(feature = "axum")]
+mod matched;
+mod methods;
 mod request;
+mod route;
+mod routes;
 mod service;
 
+pub use builder::MetricsLayerBuilder;
+pub use drain::Drain;
 pub use dynamo_metrics::llm::{RequestMetrics, ResponseBody};
-pub use layer::{BuildError, MetricsLayer, MetricsLayerBuilder};
+pub use error::BuildError;
+pub use head::RequestHead;
+pub use layer::MetricsLayer;
+pub use methods::MethodLabels;
 pub use request::RequestBody;
 pub use service::{Metrics, ResponseFuture};

@@ -1,0 +1,70 @@
+//! One endpoint of a layer, as a whole or by method.
+
+use std::sync::{Arc, OnceLock};
+
+use dynamo_metrics::llm::{EndpointMetrics, FrontendMetrics};
+use dynamo_metrics::registry::Scope;
+use http::Method;
+
+use crate::error::BuildError;
+use crate::methods::MethodLabels;
+
+/// One endpoint.
+#[derive(Debug)]
+pub(crate) struct Route {
+    endpoint: EndpointMetrics,
+    by_method: Option<ByMethod>,
+    pub(crate) frontend: Option<(FrontendMetrics, Arc<str>)>,
+}
+
+/// The endpoint's series for each method, made when that is first used. What is no method of the
+/// set is counted by the endpoint's own.
+#[derive(Debug)]
+struct ByMethod {
+    scope: Scope,
+    methods: MethodLabels,
+    made: Box<[OnceLock<Option<EndpointMetrics>>]>,
+}
+
+impl Route {
+    pub(crate) fn register(
+        scope: &Scope,
+        name: &str,
+        methods: Option<&MethodLabels>,
+    ) -> Result<Self, BuildError> {
+        let other = methods.map(|methods| ("method", methods.label(usize::MAX)));
+        let endpoint = EndpointMetrics::register_with(scope, other.as_slice())
+            .map_err(|source| BuildError::Register { endpoint: name.to_owned(), source })?;
+        let by_method = methods.map(|methods| ByMethod {
+            scope: scope.clone(),
+            methods: methods.clone(),
+            made: (1..methods.len()).map(|_| OnceLock::new()).collect(),
+        });
+        Ok(Self { endpoint, by_method, frontend: None })
+    }
+
+    pub(crate) fn with_frontend(self, frontend: Option<FrontendMetrics>, name: &str) -> Self {
+        Self { frontend: frontend.map(|frontend| (frontend, name.into())), ..self }
+    }
+
+    /// Where requests of `method` count.
+    pub(crate) fn endpoint(&self, method: &Method) -> &EndpointMetrics {
+        self.by_method.as_ref().and_then(|set| set.find(method)).unwrap_or(&self.endpoint)
+    }
+
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &EndpointMetrics> {
+        let made = self.by_method.iter().flat_map(|set| &set.made);
+        std::iter::once(&self.endpoint).chain(made.filter_map(|made| made.get()?.as_ref()))
+    }
+}
+
+impl ByMethod {
+    fn find(&self, method: &Method) -> Option<&EndpointMetrics> {
+        let index = self.methods.index(method);
+        let make = || {
+            let labels = [("method", self.methods.label(index))];
+            EndpointMetrics::register_with(&self.scope, &labels).ok()
+        };
+        self.made.get(index)?.get_or_init(make).as_ref()
+    }
+}
