@@ -36,6 +36,7 @@
 //! # });
 //! ```
 
+mod accept;
 mod builder;
 mod drain;
 mod error;
@@ -48,13 +49,18 @@ mod request;
 mod route;
 mod routes;
 mod service;
+#[cfg(feature = "timeout")]
+mod timeout;
 
+pub use accept::{Accept, AcceptFuture, AcceptLayer, Arrival, NoReasons, ReasonFn, Reasons};
 pub use builder::MetricsLayerBuilder;
 pub use drain::Drain;
-pub use dynamo_metrics::llm::{RequestMetrics, ResponseBody};
+pub use dynamo_metrics::llm::{CancelReason, RejectReason, RequestMetrics, ResponseBody};
 pub use error::BuildError;
 pub use head::RequestHead;
 pub use layer::MetricsLayer;
 pub use methods::MethodLabels;
 pub use request::RequestBody;
 pub use service::{Metrics, ResponseFuture};
+#[cfg(feature = "timeout")]
+pub use timeout::{Timeout, TimeoutFuture, TimeoutLayer};

@@ -10,6 +10,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use crate::accept::Arrival;
 use crate::request::RequestBody;
 use crate::routes::Routes;
 
@@ -53,6 +54,10 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let arrival = request.extensions().get::<Arrival>();
+        if let Some(arrival) = arrival {
+            arrival.comes_through();
+        }
         let Some(route) = self.routes.find(&request) else {
             let request = request.map(|body| RequestBody::new(body, None));
             let state = Some(ResponseState::unmeasured());
@@ -60,6 +65,9 @@ where
         };
         // Before the call of the inner service, so that what happens in there is covered.
         let endpoint = route.endpoint(request.method());
+        if let Some(arrival) = arrival {
+            endpoint.queued(arrival.elapsed());
+        }
         let mut state = ResponseState::start(endpoint, request.method());
         if let Some(choose) = &self.routes.reader {
             state = state.with_reader(choose);

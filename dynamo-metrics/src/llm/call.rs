@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::marker::PhantomData;
 
+use super::cancel::CancelReason;
 use super::endpoint::EndpointMetrics;
 use super::outcome::{End, Outcome};
 use super::tokens::Beat;
@@ -112,7 +113,11 @@ impl Call {
 
     /// What a drop without an end is.
     pub(crate) fn outcome_of_drop(&self) -> Outcome {
-        if self.running || std::thread::panicking() { Outcome::Panic } else { Outcome::Cancelled }
+        if self.running || std::thread::panicking() {
+            Outcome::Panic
+        } else {
+            CancelReason::outcome()
+        }
     }
 }
 

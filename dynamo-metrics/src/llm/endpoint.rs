@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::attribute::Known;
 use super::idle::Open;
 use super::outcome::{ERROR_TYPES, End, ErrorType, OUTCOMES, Outcome};
+use super::queue::QueueMetrics;
 use super::tokens::{self, Beat};
 use crate::clock::{self, Instant};
 use crate::label::LabelSet;
@@ -34,6 +35,7 @@ const DURATION_BOUNDS: [f64; 17] = [
 /// | `errors_total{error_type}` | requests that failed, by [`ErrorType`] |
 /// | `inflight_requests` | requests between their start and the end of their answer; also as `concurrent_requests` |
 /// | `request_duration_seconds` | that time, for every outcome |
+/// | `queue_seconds` | from arrival to start; only behind an accept layer |
 /// | `request_bytes_total`, `response_bytes_total` | bytes of bodies, as they pass |
 /// | `time_to_first_token_seconds` | from the start to the first content event; streams only |
 /// | `inter_token_latency_seconds` | between tokens; streams only |
@@ -67,6 +69,7 @@ struct Metrics {
     duration: Histogram,
     request_bytes: Counter,
     response_bytes: Counter,
+    queue: QueueMetrics,
     stream_families: StreamFamilies,
     stream: OnceLock<StreamMetrics>,
 }
@@ -173,6 +176,7 @@ impl EndpointMetrics {
             response_bytes: counter("response_bytes_total", "Bytes of response bodies sent.")
                 .unit(Unit::Bytes)
                 .register()?,
+            queue: QueueMetrics::register(&scope, labels)?,
             stream_families: StreamFamilies {
                 time_to_first_token: seconds(
                     "time_to_first_token_seconds",
@@ -231,6 +235,11 @@ impl EndpointMetrics {
     #[must_use]
     pub fn request_bytes(&self) -> &Counter {
         &self.0.request_bytes
+    }
+
+    /// A request that is about to start has waited so long since it arrived.
+    pub fn queued(&self, waited: Duration) {
+        self.0.queue.observe(waited);
     }
 
     pub(super) fn response_bytes(&self) -> &Counter {

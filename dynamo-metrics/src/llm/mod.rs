@@ -4,26 +4,32 @@
 //! - [`FrontendMetrics`]: what is measured of an inference frontend, by model; fed by the layer, and
 //!   told of by handlers through [`RequestMetrics`].
 //! - [`stream`]: readers that find the tokens in a streamed answer.
+//! - [`RejectMetrics`]: requests that are turned away before an endpoint sees them.
+//! - [`CancelReason`]: why a request was dropped, where whoever drops it knows.
 //! - [`ResponseState`] and [`ResponseBody`]: the rules by which an answer ends, for whoever builds a
 //!   layer of their own.
 
 pub(crate) mod attribute;
 mod body;
 mod call;
+mod cancel;
 mod endpoint;
 mod frontend;
 mod idle;
 mod items;
 mod outcome;
+mod queue;
 mod request;
 mod response;
 pub mod stream;
 mod tokens;
 
 pub use body::ResponseBody;
+pub use cancel::CancelReason;
 pub use endpoint::{EndpointMetrics, register_uptime};
 pub use frontend::{FrontendMetrics, UNKNOWN_MODEL};
 pub use items::Metered;
 pub use outcome::{ErrorType, Outcome};
+pub use queue::{RejectMetrics, RejectReason};
 pub use request::{RequestMetrics, RequestType};
 pub use response::ResponseState;
