@@ -5,10 +5,11 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
-use dynamo_metrics::llm::FrontendMetrics;
 use dynamo_metrics::llm::stream::{ChooseReader, StreamReader};
+use dynamo_metrics::llm::{FrontendMetrics, Side};
 use dynamo_metrics::registry::Scope;
 
+use crate::descriptor;
 use crate::error::BuildError;
 use crate::head::RequestHead;
 use crate::layer::MetricsLayer;
@@ -21,16 +22,23 @@ use crate::routes::{Choose, Routes};
 /// The endpoint of requests that are no other's.
 const UNMATCHED: &str = "unmatched";
 
+/// The endpoint of gRPC requests for methods that nobody knows.
+const OTHER_GRPC: &str = "_OTHER";
+
 /// The choices of a [`MetricsLayer`].
 ///
-/// A request's endpoint is, in this order: that of its exact path; what [`choose`](Self::choose)
+/// A request's endpoint is, in this order: that of its [`upstream`](Self::upstream); that of its exact path; what [`choose`](Self::choose)
 /// says; that of axum's route ([`matched_routes`](Self::matched_routes)), or else of the template
 /// that its path fits; `unmatched`. Nothing of it that a client sent becomes a name.
 #[derive(Clone)]
 #[must_use = "nothing is measured before `build`"]
 pub struct MetricsLayerBuilder {
+    side: Side,
     scope: Scope,
     routes: Vec<(String, Choice)>,
+    upstreams: Vec<(String, String)>,
+    grpc: Vec<(String, String)>,
+    bad_descriptor: bool,
     chosen: Option<(Choose, Vec<String>)>,
     #[cfg(feature = "axum")]
     matched: bool,
@@ -45,10 +53,14 @@ enum Choice {
 }
 
 impl MetricsLayerBuilder {
-    pub(crate) fn new(scope: &Scope) -> Self {
+    pub(crate) fn new(scope: &Scope, side: Side) -> Self {
         Self {
+            side,
             scope: scope.clone(),
             routes: Vec::new(),
+            upstreams: Vec::new(),
+            grpc: Vec::new(),
+            bad_descriptor: false,
             chosen: None,
             #[cfg(feature = "axum")]
             matched: false,
@@ -126,6 +138,56 @@ impl MetricsLayerBuilder {
         self
     }
 
+    /// Requests whose URI is at `authority`, as `10.0.0.1:8000`, are the endpoint `name`, whatever
+    /// their path (default: only by what is given otherwise). Several authorities may share a name.
+    ///
+    /// Meant for [`MetricsLayer::client`], where URIs are whole.
+    pub fn upstream(mut self, authority: &str, name: &str) -> Self {
+        self.upstreams.push((authority.to_owned(), name.to_owned()));
+        self
+    }
+
+    /// The methods of a gRPC service are endpoints of their own (default: no service is known).
+    ///
+    /// `service` is its whole name, package included (tonic's `NamedService::NAME`); its method `Say` is
+    /// the endpoint `package_Service_Say`, and has [`GrpcMetrics`](dynamo_metrics::llm::GrpcMetrics) as well, with all statuses at zero.
+    /// gRPC requests to what is not known are the endpoint `_OTHER` then.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::{encode, registry::Registry};
+    /// use dynamo_metrics_tower::MetricsLayer;
+    ///
+    /// let registry = Registry::new();
+    /// let layer = MetricsLayer::builder(&registry.component("api"))
+    ///     .grpc_service("inference.GRPCInferenceService", ["ModelInfer", "ModelStreamInfer"])
+    ///     .build()?;
+    /// assert!(encode::text(&registry).contains(
+    ///     "dynamo_component_grpc_status_total{dynamo_component=\"api\",\
+    ///      dynamo_endpoint=\"inference_GRPCInferenceService_ModelInfer\",code=\"UNAVAILABLE\"} 0"
+    /// ));
+    /// # Ok::<(), dynamo_metrics_tower::BuildError>(())
+    /// ```
+    pub fn grpc_service<'a>(
+        mut self,
+        service: &str,
+        methods: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let methods = methods.into_iter().map(|method| (service.to_owned(), method.to_owned()));
+        self.grpc.extend(methods);
+        self
+    }
+
+    /// The same for every service of an encoded `FileDescriptorSet`, as reflection servers take it
+    /// (default: none).
+    pub fn grpc_descriptor_set(mut self, set: &[u8]) -> Self {
+        match descriptor::methods(set) {
+            Some(methods) => self.grpc.extend(methods),
+            None => self.bad_descriptor = true,
+        }
+        self
+    }
+
     /// Requests are endpoints by axum's `MatchedPath`, the template of their route (default: only by
     /// what is given here).
     ///
@@ -199,7 +261,8 @@ impl MetricsLayerBuilder {
     /// Registers every endpoint that is known by now.
     ///
     /// # Errors
-    /// [`BuildError::Pattern`], [`BuildError::Nameless`] and [`BuildError::RepeatedPath`] for paths
+    /// [`BuildError::Descriptor`] for bytes that are no file descriptor set; [`BuildError::Pattern`],
+    /// [`BuildError::Nameless`] and [`BuildError::RepeatedPath`] for paths
     /// and names that cannot be; [`BuildError::Register`] if a metric's name is taken.
     pub fn build(mut self) -> Result<MetricsLayer, BuildError> {
         let mut by_path = HashMap::default();
@@ -228,6 +291,28 @@ impl MetricsLayerBuilder {
                 }
             });
         }
+        if self.bad_descriptor {
+            return Err(BuildError::Descriptor);
+        }
+        let grpc = !self.grpc.is_empty();
+        for (service, method) in std::mem::take(&mut self.grpc) {
+            let (path, name) = (format!("/{service}/{method}"), format!("{service}_{method}"));
+            let Entry::Vacant(place) = by_path.entry(path) else {
+                return Err(BuildError::RepeatedPath(format!("/{service}/{method}")));
+            };
+            let route = self.endpoint(&name, place.key())?;
+            place.insert(routes.len());
+            routes.push(Some(route.with_grpc(&self.scope.endpoint(&name), &name)?));
+        }
+        let other_grpc = grpc.then(|| self.endpoint(OTHER_GRPC, OTHER_GRPC)).transpose()?;
+        let mut by_authority = HashMap::default();
+        for (authority, name) in std::mem::take(&mut self.upstreams) {
+            let route = self.endpoint(&name, &authority)?;
+            if by_authority.insert(authority.clone(), routes.len()).is_some() {
+                return Err(BuildError::RepeatedPath(authority));
+            }
+            routes.push(Some(route));
+        }
         let chosen = match self.chosen.take() {
             None => None,
             Some((choose, names)) => {
@@ -236,7 +321,7 @@ impl MetricsLayerBuilder {
             }
         };
         let unmatched = if self.scope.is_endpoint() {
-            Route::register(&self.scope, UNMATCHED, self.methods.as_ref())?
+            Route::register(&self.scope, UNMATCHED, self.methods.as_ref(), self.side)?
         } else {
             self.endpoint(UNMATCHED, UNMATCHED)?
         };
@@ -248,6 +333,9 @@ impl MetricsLayerBuilder {
             #[cfg(feature = "axum")]
             matched: self.matched.then(|| Matched::new(&self.scope, self.methods.as_ref())),
             unmatched,
+            other_grpc,
+            side: self.side,
+            by_authority,
             reader: self.reader,
         })))
     }
@@ -258,7 +346,7 @@ impl MetricsLayerBuilder {
         if !scope.is_endpoint() {
             return Err(BuildError::Nameless(whom.to_owned()));
         }
-        Route::register(&scope, name, self.methods.as_ref())
+        Route::register(&scope, name, self.methods.as_ref(), self.side)
     }
 }
 

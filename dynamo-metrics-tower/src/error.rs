@@ -20,6 +20,9 @@ pub enum BuildError {
     /// An endpoint has no name, or one of which nothing is left.
     #[error("the endpoint of {0} has no name")]
     Nameless(String),
+    /// The bytes of a file descriptor set are none.
+    #[error("the file descriptor set cannot be read")]
+    Descriptor,
     /// One path is given twice.
     #[error("path {0} is given twice")]
     RepeatedPath(String),

@@ -38,6 +38,7 @@
 
 mod accept;
 mod builder;
+mod descriptor;
 mod drain;
 mod error;
 mod head;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::BuildHasher as _;
 use std::sync::OnceLock;
 
+use dynamo_metrics::llm::Side;
 use dynamo_metrics::registry::Scope;
 use foldhash::fast::RandomState;
 
@@ -62,7 +63,12 @@ impl Matched {
 
     fn make(&self, template: &str) -> Entry {
         let name = name_of(template);
-        let route = Route::register(&self.scope.endpoint(&name), &name, self.methods.as_ref());
+        let route = Route::register(
+            &self.scope.endpoint(&name),
+            &name,
+            self.methods.as_ref(),
+            Side::Server,
+        );
         if let Err(error) = &route {
             tracing::error!(%error, template, "a route cannot be measured apart from others");
         }

@@ -5,10 +5,11 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use dynamo_metrics::llm::EndpointMetrics;
 use dynamo_metrics::llm::stream::ChooseReader;
+use dynamo_metrics::llm::{EndpointMetrics, Side};
 use foldhash::fast::RandomState;
 use http::Request;
+use http::header::CONTENT_TYPE;
 
 use crate::head::RequestHead;
 #[cfg(feature = "axum")]
@@ -22,18 +23,29 @@ pub(crate) type Choose = Arc<dyn Fn(&RequestHead<'_>) -> Option<usize> + Send + 
 pub(crate) struct Routes {
     /// Where each path, and the text of each template, stands in `given`.
     pub(crate) by_path: HashMap<String, usize, RandomState>,
+    /// The same of each upstream's authority.
+    pub(crate) by_authority: HashMap<String, usize, RandomState>,
     pub(crate) templates: matchit::Router<usize>,
     pub(crate) given: Vec<Option<Route>>,
     pub(crate) chosen: Option<(Choose, Vec<Route>)>,
     #[cfg(feature = "axum")]
     pub(crate) matched: Option<Matched>,
     pub(crate) unmatched: Route,
+    /// Where unknown gRPC methods go, if there are known ones.
+    pub(crate) other_grpc: Option<Route>,
+    pub(crate) side: Side,
     pub(crate) reader: Option<ChooseReader>,
 }
 
 impl Routes {
     /// The endpoint of `request`; `None` if it is excluded.
     pub(crate) fn find<B>(&self, request: &Request<B>) -> Option<&Route> {
+        if !self.by_authority.is_empty()
+            && let Some(authority) = request.uri().authority()
+            && let Some(place) = self.by_authority.get(authority.as_str())
+        {
+            return self.given.get(*place).and_then(Option::as_ref);
+        }
         let path = request.uri().path();
         let known = self.by_path.get(path).and_then(|place| self.given.get(*place));
         known.map_or_else(|| self.find_by_more(request, path), Option::as_ref)
@@ -57,18 +69,28 @@ impl Routes {
             let known = self.by_path.get(template).and_then(|place| self.given.get(*place));
             return match known {
                 Some(route) => route.as_ref(),
-                None => Some(matched.find(template).unwrap_or(&self.unmatched)),
+                None => Some(matched.find(template).unwrap_or_else(|| self.other(request))),
             };
         }
         let template = self.templates.at(path).ok();
         let known = template.and_then(|found| self.given.get(*found.value));
-        known.map_or(Some(&self.unmatched), Option::as_ref)
+        known.map_or_else(|| Some(self.other(request)), Option::as_ref)
+    }
+
+    /// The endpoint of requests that are no other's.
+    fn other<B>(&self, request: &Request<B>) -> &Route {
+        let grpc = self.other_grpc.as_ref().filter(|_| {
+            let content_type = request.headers().get(CONTENT_TYPE);
+            content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+        });
+        grpc.unwrap_or(&self.unmatched)
     }
 
     /// The metrics of every endpoint that there is by now.
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = &EndpointMetrics> {
         let chosen = self.chosen.iter().flat_map(|(_, routes)| routes);
         let routes = self.given.iter().flatten().chain(chosen).chain([&self.unmatched]);
+        let routes = routes.chain(&self.other_grpc);
         #[cfg(feature = "axum")]
         let routes = routes.chain(self.matched.iter().flat_map(Matched::routes));
         routes.flat_map(Route::endpoints)

@@ -59,7 +59,7 @@ where
             arrival.comes_through();
         }
         let Some(route) = self.routes.find(&request) else {
-            let request = request.map(|body| RequestBody::new(body, None));
+            let request = request.map(|body| RequestBody::new(body, None, None));
             let state = Some(ResponseState::unmeasured());
             return ResponseFuture { state, inner: self.inner.call(request) };
         };
@@ -77,9 +77,14 @@ where
             state = state.with_frontend(&told);
             request.extensions_mut().insert(told);
         }
+        let mut messages = None;
+        if let Some(grpc) = &route.grpc {
+            state = state.with_grpc(grpc, self.routes.side);
+            messages = grpc.request_messages(request.headers(), self.routes.side);
+        }
         let empty = request.body().is_end_stream();
         let bytes = (!empty).then(|| endpoint.request_bytes().clone());
-        let request = request.map(|body| RequestBody::new(body, bytes));
+        let request = request.map(|body| RequestBody::new(body, bytes, messages));
         let inner = state.serve(|| self.inner.call(request));
         ResponseFuture { state: Some(state), inner }
     }

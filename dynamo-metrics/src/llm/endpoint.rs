@@ -1,5 +1,6 @@
 //! What is measured of an endpoint: the one set that the layer and the attribute both feed.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -136,6 +137,10 @@ impl EndpointMetrics {
     /// # Errors
     /// As [`register`](Self::register); [`RegisterError::Label`] for labels that cannot be.
     pub fn register_with(scope: &Scope, labels: &[(&str, &str)]) -> Result<Self, RegisterError> {
+        Self::register_as(scope.id(), scope, labels)
+    }
+
+    fn register_as(id: u64, scope: &Scope, labels: &[(&str, &str)]) -> Result<Self, RegisterError> {
         let scope = scope.or_prefix(PREFIX);
         let counter = |name, help| scope.counter(name, help).labels(labels);
         let seconds = |name, help| scope.histogram(name, help).unit(Unit::Seconds).labels(labels);
@@ -152,7 +157,7 @@ impl EndpointMetrics {
             counter("errors_total", "Requests that failed, by what went wrong.").family()?;
         Ok(Self(Arc::new(Metrics {
             open: Open::new(),
-            id: scope.id(),
+            id,
             started: counter("requests_started_total", "Requests that came in.").register()?,
             requests: counter("requests_total", "Requests that ended, whatever way.").register()?,
             outcomes: OUTCOMES.map(|outcome| outcomes.with(&ByOutcome { outcome })),
@@ -201,6 +206,20 @@ impl EndpointMetrics {
             },
             stream: OnceLock::new(),
         })))
+    }
+
+    /// The set of requests that this process makes, and does not serve: they count wherever they are
+    /// made, also within the service of an endpoint at the same place.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    pub fn register_upstream(
+        scope: &Scope,
+        labels: &[(&str, &str)],
+    ) -> Result<Self, RegisterError> {
+        static NEXT: AtomicU64 = AtomicU64::new(u64::MAX);
+        // Places count up from zero, so that no place has this number.
+        Self::register_as(NEXT.fetch_sub(1, Ordering::Relaxed), scope, labels)
     }
 
     /// Requests that are being answered now.

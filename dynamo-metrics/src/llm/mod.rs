@@ -4,6 +4,7 @@
 //! - [`FrontendMetrics`]: what is measured of an inference frontend, by model; fed by the layer, and
 //!   told of by handlers through [`RequestMetrics`].
 //! - [`stream`]: readers that find the tokens in a streamed answer.
+//! - [`GrpcMetrics`]: statuses and messages of a gRPC method.
 //! - [`RejectMetrics`]: requests that are turned away before an endpoint sees them.
 //! - [`CancelReason`]: why a request was dropped, where whoever drops it knows.
 //! - [`ResponseState`] and [`ResponseBody`]: the rules by which an answer ends, for whoever builds a
@@ -15,6 +16,7 @@ mod call;
 mod cancel;
 mod endpoint;
 mod frontend;
+mod grpc;
 mod idle;
 mod items;
 mod outcome;
@@ -28,6 +30,7 @@ pub use body::ResponseBody;
 pub use cancel::CancelReason;
 pub use endpoint::{EndpointMetrics, register_uptime};
 pub use frontend::{FrontendMetrics, UNKNOWN_MODEL};
+pub use grpc::{GrpcMessages, GrpcMetrics, Side};
 pub use items::Metered;
 pub use outcome::{ErrorType, Outcome};
 pub use queue::{RejectMetrics, RejectReason};
