@@ -56,7 +56,10 @@ mod timeout;
 pub use accept::{Accept, AcceptFuture, AcceptLayer, Arrival, NoReasons, ReasonFn, Reasons};
 pub use builder::MetricsLayerBuilder;
 pub use drain::Drain;
-pub use dynamo_metrics::llm::{CancelReason, RejectReason, RequestMetrics, ResponseBody};
+pub use dynamo_metrics::llm::{
+    CancelReason, ConnectionGuard, ConnectionMetrics, GrpcMetrics, RejectReason, RequestMetrics,
+    ResponseBody,
+};
 pub use error::BuildError;
 pub use head::RequestHead;
 pub use layer::MetricsLayer;

@@ -5,6 +5,7 @@
 //!   told of by handlers through [`RequestMetrics`].
 //! - [`stream`]: readers that find the tokens in a streamed answer.
 //! - [`GrpcMetrics`]: statuses and messages of a gRPC method.
+//! - [`ConnectionMetrics`]: connections that outlive their request, as WebSockets do.
 //! - [`RejectMetrics`]: requests that are turned away before an endpoint sees them.
 //! - [`CancelReason`]: why a request was dropped, where whoever drops it knows.
 //! - [`ResponseState`] and [`ResponseBody`]: the rules by which an answer ends, for whoever builds a
@@ -14,6 +15,7 @@ pub(crate) mod attribute;
 mod body;
 mod call;
 mod cancel;
+mod connection;
 mod endpoint;
 mod frontend;
 mod grpc;
@@ -28,6 +30,7 @@ mod tokens;
 
 pub use body::ResponseBody;
 pub use cancel::CancelReason;
+pub use connection::{ConnectionGuard, ConnectionMetrics};
 pub use endpoint::{EndpointMetrics, register_uptime};
 pub use frontend::{FrontendMetrics, UNKNOWN_MODEL};
 pub use grpc::{GrpcMessages, GrpcMetrics, Side};
