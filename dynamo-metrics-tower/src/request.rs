@@ -11,7 +11,9 @@ use pin_project_lite::pin_project;
 
 pin_project! {
     /// The body of a measured request: the one that came in, with its bytes counted.
-    #[derive(Debug)]
+    ///
+    /// A clone counts what it reads as well, so that a retry counts what it sends again.
+    #[derive(Debug, Clone)]
     pub struct RequestBody<B> {
         bytes: Option<Counter>,
         messages: Option<GrpcMessages>,

@@ -1,4 +1,4 @@
-//! Connections that outlive their request: WebSockets and other upgrades.
+//! Connections that outlive their request: web sockets and other upgrades.
 
 use std::sync::Arc;
 

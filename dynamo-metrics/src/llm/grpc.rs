@@ -69,7 +69,7 @@ pub enum Side {
 }
 
 /// Counts the messages of one body.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct GrpcMessages {
     counter: Counter,
     /// The length, as far as it has come.

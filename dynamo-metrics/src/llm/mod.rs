@@ -5,7 +5,7 @@
 //!   told of by handlers through [`RequestMetrics`].
 //! - [`stream`]: readers that find the tokens in a streamed answer.
 //! - [`GrpcMetrics`]: statuses and messages of a gRPC method.
-//! - [`ConnectionMetrics`]: connections that outlive their request, as WebSockets do.
+//! - [`ConnectionMetrics`]: connections that outlive their request, as web sockets do.
 //! - [`RejectMetrics`]: requests that are turned away before an endpoint sees them.
 //! - [`CancelReason`]: why a request was dropped, where whoever drops it knows.
 //! - [`ResponseState`] and [`ResponseBody`]: the rules by which an answer ends, for whoever builds a
