@@ -163,8 +163,8 @@ impl MetricsLayerBuilder {
     ///     .grpc_service("inference.GRPCInferenceService", ["ModelInfer", "ModelStreamInfer"])
     ///     .build()?;
     /// assert!(encode::text(&registry).contains(
-    ///     "dynamo_component_grpc_status_total{dynamo_component=\"api\",\
-    ///      dynamo_endpoint=\"inference_GRPCInferenceService_ModelInfer\",code=\"UNAVAILABLE\"} 0"
+    ///     "dynamo_component_grpc_status_total{code=\"UNAVAILABLE\",dynamo_component=\"api\",\
+    ///      dynamo_endpoint=\"inference_GRPCInferenceService_ModelInfer\"} 0"
     /// ));
     /// # Ok::<(), dynamo_metrics_tower::BuildError>(())
     /// ```
@@ -377,6 +377,10 @@ mod tests {
         assert_eq!(twice.err(), Some(BuildError::RepeatedPath("/a".into())));
         let nameless = MetricsLayer::builder(&scope).route("/a", "").build();
         assert_eq!(nameless.err(), Some(BuildError::Nameless("/a".into())));
+        let bytes = MetricsLayer::builder(&scope).grpc_descriptor_set(b"\xff").build();
+        assert_eq!(bytes.err(), Some(BuildError::Descriptor));
+        let both = MetricsLayer::builder(&scope).route("/s.S/M", "m").grpc_service("s.S", ["M"]);
+        assert_eq!(both.build().err(), Some(BuildError::RepeatedPath("/s.S/M".into())));
         let two = MetricsLayer::builder(&scope).route("/{a}", "a").route("/{b}", "b").build();
         assert_eq!(two.err(), Some(BuildError::Pattern("/{b}".into())));
     }
