@@ -13,7 +13,7 @@ use http::{HeaderMap, Method, StatusCode, response};
 
 use super::call::Call;
 use super::endpoint::EndpointMetrics;
-
+use super::grpc::{GrpcCall, GrpcMetrics, Side};
 use super::outcome::{End, Outcome};
 use super::request::{FrontendCall, RequestMetrics};
 use super::stream::{
@@ -33,6 +33,7 @@ const MOST_SLICES: usize = 16;
 pub struct ResponseState {
     call: Call,
     frontend: Option<FrontendCall>,
+    grpc: Option<GrpcCall>,
     choose_reader: Option<ChooseReader>,
     /// HEAD and CONNECT change what a body is.
     method: MethodKind,
@@ -87,7 +88,7 @@ impl ResponseState {
     /// A request came in.
     #[must_use]
     pub fn start(endpoint: &EndpointMetrics, method: &Method) -> Self {
-        let mut state = Self::from_call(Call::start(endpoint.clone()));
+        let mut state = Self::from_call(Call::start(endpoint.clone()).opened());
         state.method = match *method {
             Method::HEAD => MethodKind::Head,
             Method::CONNECT => MethodKind::Connect,
@@ -100,6 +101,13 @@ impl ResponseState {
     #[must_use]
     pub fn with_frontend(mut self, request: &RequestMetrics) -> Self {
         self.frontend = Some(FrontendCall::start(request));
+        self
+    }
+
+    /// The request is one of a gRPC method, whose answer is seen from `side`.
+    #[must_use]
+    pub fn with_grpc(mut self, method: &GrpcMetrics, side: Side) -> Self {
+        self.grpc = Some(GrpcCall::start(method, side));
         self
     }
 
@@ -121,6 +129,7 @@ impl ResponseState {
         Self {
             call,
             frontend: None,
+            grpc: None,
             choose_reader: None,
             method: MethodKind::Other,
             head: None,
@@ -156,6 +165,9 @@ impl ResponseState {
         let mut outcome = Outcome::of_status(status);
         let mut grpc = Grpc::No;
         if outcome == Outcome::Success && is_grpc(&head.headers) {
+            if let Some(call) = &mut self.grpc {
+                call.head(&head.headers);
+            }
             (grpc, outcome) = match grpc_status(&head.headers) {
                 Some(of_trailers_only) => (Grpc::Told, of_trailers_only),
                 None if no_body => (Grpc::Told, outcome),
@@ -203,6 +215,9 @@ impl ResponseState {
         if let Some(endpoint) = self.call.endpoint() {
             endpoint.response_bytes().inc_by(length);
         }
+        if let Some(grpc) = &mut self.grpc {
+            grpc.data(data);
+        }
         if let Some(stream) = &mut self.stream {
             let before = stream.seen.tokens;
             stream.read(data);
@@ -221,6 +236,9 @@ impl ResponseState {
             // Trailers know better than a head that spoke too early.
             head.outcome = outcome;
             head.grpc = Grpc::Told;
+            if let Some(call) = &mut self.grpc {
+                call.status(trailers);
+            }
         }
         self.complete();
     }
@@ -288,6 +306,9 @@ impl ResponseState {
             in_body: self.head.as_ref().is_some_and(|head| head.said != outcome),
             status: self.head.as_ref().map(|head| head.status),
         };
+        if let Some(grpc) = self.grpc.take() {
+            grpc.end();
+        }
         if let Some(seen) = self.stream.as_ref().map(|stream| stream.seen) {
             self.usage(seen);
         }
