@@ -36,11 +36,35 @@
 //! # });
 //! ```
 
+mod accept;
+mod builder;
+mod descriptor;
+mod drain;
+mod error;
+mod head;
 mod layer;
+#[cfg(feature = "axum")]
+mod matched;
+mod methods;
 mod request;
+mod route;
+mod routes;
 mod service;
+#[cfg(feature = "timeout")]
+mod timeout;
 
-pub use dynamo_metrics::llm::{RequestMetrics, ResponseBody};
-pub use layer::{BuildError, MetricsLayer, MetricsLayerBuilder};
+pub use accept::{Accept, AcceptFuture, AcceptLayer, Arrival, NoReasons, ReasonFn, Reasons};
+pub use builder::MetricsLayerBuilder;
+pub use drain::Drain;
+pub use dynamo_metrics::llm::{
+    CancelReason, ConnectionGuard, ConnectionMetrics, GrpcMetrics, RejectReason, RequestMetrics,
+    ResponseBody,
+};
+pub use error::BuildError;
+pub use head::RequestHead;
+pub use layer::MetricsLayer;
+pub use methods::MethodLabels;
 pub use request::RequestBody;
 pub use service::{Metrics, ResponseFuture};
+#[cfg(feature = "timeout")]
+pub use timeout::{Timeout, TimeoutFuture, TimeoutLayer};

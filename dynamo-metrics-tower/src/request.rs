@@ -4,23 +4,27 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Buf as _;
+use dynamo_metrics::llm::GrpcMessages;
 use dynamo_metrics::metric::Counter;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pin_project! {
     /// The body of a measured request: the one that came in, with its bytes counted.
-    #[derive(Debug)]
+    ///
+    /// A clone counts what it reads as well, so that a retry counts what it sends again.
+    #[derive(Debug, Clone)]
     pub struct RequestBody<B> {
         bytes: Option<Counter>,
+        messages: Option<GrpcMessages>,
         #[pin]
         inner: B,
     }
 }
 
 impl<B> RequestBody<B> {
-    pub(crate) fn new(inner: B, bytes: Option<Counter>) -> Self {
-        Self { bytes, inner }
+    pub(crate) fn new(inner: B, bytes: Option<Counter>, messages: Option<GrpcMessages>) -> Self {
+        Self { bytes, messages, inner }
     }
 }
 
@@ -38,6 +42,9 @@ impl<B: Body> Body for RequestBody<B> {
             && let Some(data) = frame.data_ref()
         {
             bytes.inc_by(data.remaining() as u64);
+            if let Some(messages) = this.messages {
+                messages.read(data);
+            }
         }
         Poll::Ready(frame)
     }

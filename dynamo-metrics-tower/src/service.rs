@@ -10,8 +10,9 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::layer::Routes;
+use crate::accept::Arrival;
 use crate::request::RequestBody;
+use crate::routes::Routes;
 
 /// A service whose requests are measured.
 #[derive(Debug, Clone)]
@@ -41,6 +42,7 @@ impl<S> Metrics<S> {
 impl<S, B, R> Service<Request<B>> for Metrics<S>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+    B: Body,
     R: Body,
 {
     type Response = Response<ResponseBody<R>>;
@@ -52,13 +54,21 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let Some(route) = self.routes.find(request.uri().path()) else {
-            let request = request.map(|body| RequestBody::new(body, None));
+        let arrival = request.extensions().get::<Arrival>();
+        if let Some(arrival) = arrival {
+            arrival.comes_through();
+        }
+        let Some(route) = self.routes.find(&request) else {
+            let request = request.map(|body| RequestBody::new(body, None, None));
             let state = Some(ResponseState::unmeasured());
             return ResponseFuture { state, inner: self.inner.call(request) };
         };
         // Before the call of the inner service, so that what happens in there is covered.
-        let mut state = ResponseState::start(&route.endpoint, request.method());
+        let endpoint = route.endpoint(request.method());
+        if let Some(arrival) = arrival {
+            endpoint.queued(arrival.elapsed());
+        }
+        let mut state = ResponseState::start(endpoint, request.method());
         if let Some(choose) = &self.routes.reader {
             state = state.with_reader(choose);
         }
@@ -67,8 +77,14 @@ where
             state = state.with_frontend(&told);
             request.extensions_mut().insert(told);
         }
-        let bytes = Some(route.endpoint.request_bytes().clone());
-        let request = request.map(|body| RequestBody::new(body, bytes));
+        let mut messages = None;
+        if let Some(grpc) = &route.grpc {
+            state = state.with_grpc(grpc, self.routes.side);
+            messages = grpc.request_messages(request.headers(), self.routes.side);
+        }
+        let empty = request.body().is_end_stream();
+        let bytes = (!empty).then(|| endpoint.request_bytes().clone());
+        let request = request.map(|body| RequestBody::new(body, bytes, messages));
         let inner = state.serve(|| self.inner.call(request));
         ResponseFuture { state: Some(state), inner }
     }

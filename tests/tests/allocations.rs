@@ -1,13 +1,22 @@
 //! Recording allocates nothing after the first time, whichever way it goes.
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use allocation_counter::measure;
+use bytes::Bytes;
 use dynamo_metrics::label::{LabelSet, LabelValue};
-use dynamo_metrics::llm::stream::{OpenAi, Seen, Sse, StreamReader as _};
+use dynamo_metrics::llm::stream::{Events, Seen, Sse, StreamReader as _};
 use dynamo_metrics::metric::Counter;
 use dynamo_metrics::registry::Registry;
 use dynamo_metrics::unit::Unit;
+use dynamo_metrics_tower::{MethodLabels, MetricsLayer};
+use futures_util::FutureExt as _;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full};
+use tower::{Layer as _, Service as _, service_fn};
 
 #[derive(LabelValue)]
 enum Method {
@@ -86,7 +95,7 @@ fn events_of_a_stream_allocate_nothing() {
     let event = b"data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\
         \"created\":1,\"model\":\"demo\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" word\"},\
         \"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n";
-    let (mut reader, mut seen) = (Sse::new(OpenAi::default()), Seen::default());
+    let (mut reader, mut seen) = (Sse::new(Events::default()), Seen::default());
     let (start, rest) = event.split_at(70);
     let allocated = allocations(|| {
         reader.read(event, &mut seen);
@@ -94,4 +103,60 @@ fn events_of_a_stream_allocate_nothing() {
         reader.read(rest, &mut seen);
     });
     assert_eq!((allocated, seen.tokens), (0, 202));
+}
+
+#[test]
+fn a_measured_request_allocates_what_an_unmeasured_one_does() {
+    let builder = MetricsLayer::builder(&Registry::new().component("api"));
+    let builder = builder.route("/exact", "exact").route("/{a}/{b}/{c}", "template");
+    let builder = builder.matched_routes().method_labels(MethodLabels::standard());
+    let builder = builder.choose(["chosen"], |head| (head.uri.path() == "/chosen").then_some(0));
+    let layer = builder.build().unwrap();
+    let (mut bare, mut measured) = (service_fn(answer), layer.layer(service_fn(answer)));
+    for path in ["/exact", "/a/b/c", "/chosen", "/un/matched"] {
+        let uri = Uri::from_static(path);
+        let request = |uri: &Uri| {
+            let mut request = Request::new(hello());
+            *request.uri_mut() = uri.clone();
+            request
+        };
+        let plain = allocations(|| read(bare.call(request(&uri))));
+        assert_eq!(allocations(|| read(measured.call(request(&uri)))), plain, "{path}");
+    }
+}
+
+#[test]
+fn a_route_of_axum_allocates_nothing_once_it_is_known() {
+    let scope = Registry::new().component("api");
+    let (one, each) = (MetricsLayer::new(&scope), MetricsLayer::builder(&scope).matched_routes());
+    let leaf = |path| axum::Router::new().route(path, axum::routing::get(|| async { "hi" }));
+    let template = leaf("/models/{model}").nest("/{a}/{b}", leaf("/{c}"));
+    let allocated = |router: axum::Router| {
+        let mut router = router.with_state::<()>(());
+        let uri = Uri::from_static("/models/llama");
+        allocations(|| {
+            let mut request = Request::new(axum::body::Body::empty());
+            *request.uri_mut() = uri.clone();
+            let answered = router.call(request).now_or_never().unwrap().unwrap();
+            answered.into_body().collect().now_or_never().unwrap().unwrap();
+        })
+    };
+    // A layer of a router boxes the answer's body, whatever layer it is.
+    let plain = allocated(template.clone().layer(one.unwrap()));
+    assert_eq!(allocated(template.layer(each.build().unwrap())), plain);
+}
+
+fn answer<B>(_: Request<B>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
+    ready(Ok(Response::new(hello())))
+}
+
+fn hello() -> Full<Bytes> {
+    Full::new(Bytes::from_static(b"hello"))
+}
+
+fn read<B: http_body::Body>(answer: impl Future<Output = Result<Response<B>, Infallible>>) {
+    let body = answer.now_or_never().unwrap().unwrap().into_body();
+    let mut body = std::pin::pin!(body);
+    let mut cx = Context::from_waker(Waker::noop());
+    while let Poll::Ready(Some(_)) = body.as_mut().poll_frame(&mut cx) {}
 }

@@ -115,6 +115,22 @@ fn a_reader_that_is_chosen_counts_its_tokens() {
 }
 
 #[test]
+fn answers_in_one_piece_and_records_are_read_too() {
+    let tokens = |content_type, body| {
+        let (bytes, page) = read(|layer| layer, content_type, [body, ""]);
+        assert_eq!(bytes, body);
+        (page.sum("dynamo_component_output_tokens_total", &[]), outcome(&page, "success"))
+    };
+    let answer = r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4}}"#;
+    assert_eq!(tokens("application/json", answer), (Some(4.0), 1.0));
+    let records = "{\"response\":\"a\",\"done\":false}\n{\"done\":true,\"eval_count\":7}\n";
+    assert_eq!(tokens("application/x-ndjson", records), (Some(7.0), 1.0));
+    // A record that is missing, and an error under a good status.
+    assert_eq!(tokens("application/x-ndjson", &records[..30]), (Some(1.0), 0.0));
+    assert_eq!(tokens("application/json", r#"{"error":{"message":"no"}}"#), (None, 0.0));
+}
+
+#[test]
 fn a_reader_that_panics_costs_its_tokens_and_nothing_else() {
     let choose =
         |layer: MetricsLayerBuilder| layer.stream_reader(|_| Some(Box::new(Panics) as Box<_>));

@@ -13,8 +13,8 @@ use anyhow::{Context as _, bail};
 use crate::steps::{cargo, step};
 
 /// Programs, each with the folder of its seeds.
-const TARGETS: [&str; 4] =
-    ["foreign_text", "foreign_openmetrics", "foreign_protobuf", "exporter_request"];
+const TARGETS: [&str; 5] =
+    ["foreign_text", "foreign_openmetrics", "foreign_protobuf", "exporter_request", "streams"];
 
 /// Seconds for each target, if nothing else is asked for.
 const SECONDS: &str = "60";

@@ -31,6 +31,13 @@ impl<B: Body> ResponseBody<B> {
     }
 }
 
+impl<B: Default> Default for ResponseBody<B> {
+    /// An empty body of nobody's request, for layers that answer in the place of a service.
+    fn default() -> Self {
+        Self { state: ResponseState::unmeasured(), inner: B::default() }
+    }
+}
+
 impl<B: Body> Body for ResponseBody<B> {
     type Data = B::Data;
     type Error = B::Error;

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::marker::PhantomData;
 
+use super::cancel::CancelReason;
 use super::endpoint::EndpointMetrics;
 use super::outcome::{End, Outcome};
 use super::tokens::Beat;
@@ -22,6 +23,8 @@ pub struct Call {
     endpoint: Option<EndpointMetrics>,
     /// What it runs is being polled; a drop that finds this was left by a panic, caught or not.
     running: bool,
+    /// Whoever waits for the endpoint's last open request waits for this one.
+    open: bool,
 }
 
 /// While it lives, calls of an endpoint on this thread are parts of one that is counted already.
@@ -43,12 +46,21 @@ impl Call {
         if let Some(endpoint) = &endpoint {
             endpoint.start();
         }
-        Self { start: clock::now(), endpoint, running: false }
+        Self { start: clock::now(), endpoint, running: false, open: false }
+    }
+
+    /// The call is open until its end, for whoever waits for the last one.
+    pub(crate) fn opened(mut self) -> Self {
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.open().enter();
+            self.open = true;
+        }
+        self
     }
 
     /// A call that nobody counts.
     pub(crate) fn unmeasured() -> Self {
-        Self { start: clock::now(), endpoint: None, running: false }
+        Self { start: clock::now(), endpoint: None, running: false, open: false }
     }
 
     pub(crate) fn started(&self) -> Instant {
@@ -84,6 +96,9 @@ impl Call {
     pub(crate) fn end(&mut self, end: End) {
         if let Some(endpoint) = self.endpoint.take() {
             endpoint.end(end, self.start.elapsed());
+            if self.open {
+                endpoint.open().leave();
+            }
         }
     }
 
@@ -98,7 +113,11 @@ impl Call {
 
     /// What a drop without an end is.
     pub(crate) fn outcome_of_drop(&self) -> Outcome {
-        if self.running || std::thread::panicking() { Outcome::Panic } else { Outcome::Cancelled }
+        if self.running || std::thread::panicking() {
+            Outcome::Panic
+        } else {
+            CancelReason::outcome()
+        }
     }
 }
 

@@ -1,10 +1,14 @@
 //! What is measured of an endpoint: the one set that the layer and the attribute both feed.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::attribute::Known;
+use super::idle::Open;
 use super::outcome::{ERROR_TYPES, End, ErrorType, OUTCOMES, Outcome};
+use super::queue::QueueMetrics;
 use super::tokens::{self, Beat};
 use crate::clock::{self, Instant};
 use crate::label::LabelSet;
@@ -32,6 +36,7 @@ const DURATION_BOUNDS: [f64; 17] = [
 /// | `errors_total{error_type}` | requests that failed, by [`ErrorType`] |
 /// | `inflight_requests` | requests between their start and the end of their answer; also as `concurrent_requests` |
 /// | `request_duration_seconds` | that time, for every outcome |
+/// | `queue_seconds` | from arrival to start; only behind an accept layer |
 /// | `request_bytes_total`, `response_bytes_total` | bytes of bodies, as they pass |
 /// | `time_to_first_token_seconds` | from the start to the first content event; streams only |
 /// | `inter_token_latency_seconds` | between tokens; streams only |
@@ -53,6 +58,8 @@ pub(super) struct WeakEndpoint(Weak<Metrics>);
 
 #[derive(Debug)]
 struct Metrics {
+    /// First, so that it lies beside the count of the handles, which each request changes as well.
+    open: Open,
     id: u64,
     started: Counter,
     requests: Counter,
@@ -63,6 +70,7 @@ struct Metrics {
     duration: Histogram,
     request_bytes: Counter,
     response_bytes: Counter,
+    queue: QueueMetrics,
     stream_families: StreamFamilies,
     stream: OnceLock<StreamMetrics>,
 }
@@ -125,10 +133,14 @@ impl EndpointMetrics {
     }
 
     /// The same, with labels that tell a part of the endpoint's requests from the rest.
-    pub(crate) fn register_with(
-        scope: &Scope,
-        labels: &[(&str, &str)],
-    ) -> Result<Self, RegisterError> {
+    ///
+    /// # Errors
+    /// As [`register`](Self::register); [`RegisterError::Label`] for labels that cannot be.
+    pub fn register_with(scope: &Scope, labels: &[(&str, &str)]) -> Result<Self, RegisterError> {
+        Self::register_as(scope.id(), scope, labels)
+    }
+
+    fn register_as(id: u64, scope: &Scope, labels: &[(&str, &str)]) -> Result<Self, RegisterError> {
         let scope = scope.or_prefix(PREFIX);
         let counter = |name, help| scope.counter(name, help).labels(labels);
         let seconds = |name, help| scope.histogram(name, help).unit(Unit::Seconds).labels(labels);
@@ -144,7 +156,8 @@ impl EndpointMetrics {
         let errors: Family<ByErrorType, Counter> =
             counter("errors_total", "Requests that failed, by what went wrong.").family()?;
         Ok(Self(Arc::new(Metrics {
-            id: scope.id(),
+            open: Open::new(),
+            id,
             started: counter("requests_started_total", "Requests that came in.").register()?,
             requests: counter("requests_total", "Requests that ended, whatever way.").register()?,
             outcomes: OUTCOMES.map(|outcome| outcomes.with(&ByOutcome { outcome })),
@@ -168,6 +181,7 @@ impl EndpointMetrics {
             response_bytes: counter("response_bytes_total", "Bytes of response bodies sent.")
                 .unit(Unit::Bytes)
                 .register()?,
+            queue: QueueMetrics::register(&scope, labels)?,
             stream_families: StreamFamilies {
                 time_to_first_token: seconds(
                     "time_to_first_token_seconds",
@@ -194,6 +208,20 @@ impl EndpointMetrics {
         })))
     }
 
+    /// The set of requests that this process makes, and does not serve: they count wherever they are
+    /// made, also within the service of an endpoint at the same place.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    pub fn register_upstream(
+        scope: &Scope,
+        labels: &[(&str, &str)],
+    ) -> Result<Self, RegisterError> {
+        static NEXT: AtomicU64 = AtomicU64::new(u64::MAX);
+        // Places count up from zero, so that no place has this number.
+        Self::register_as(NEXT.fetch_sub(1, Ordering::Relaxed), scope, labels)
+    }
+
     /// Requests that are being answered now.
     #[must_use]
     pub fn in_flight(&self) -> i64 {
@@ -212,10 +240,25 @@ impl EndpointMetrics {
         self.0.errors[error as usize].get()
     }
 
+    /// Ready when none of the endpoint's requests that a layer counts through this handle or its
+    /// clones is open; else the task is woken when there is none, and has to ask again.
+    pub fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.open.poll_idle(cx)
+    }
+
+    pub(super) fn open(&self) -> &Open {
+        &self.0.open
+    }
+
     /// Counts what is read from request bodies.
     #[must_use]
     pub fn request_bytes(&self) -> &Counter {
         &self.0.request_bytes
+    }
+
+    /// A request that is about to start has waited so long since it arrived.
+    pub fn queued(&self, waited: Duration) {
+        self.0.queue.observe(waited);
     }
 
     pub(super) fn response_bytes(&self) -> &Counter {

@@ -13,10 +13,12 @@ use http::{HeaderMap, Method, StatusCode, response};
 
 use super::call::Call;
 use super::endpoint::EndpointMetrics;
-
+use super::grpc::{GrpcCall, GrpcMetrics, Side};
 use super::outcome::{End, Outcome};
 use super::request::{FrontendCall, RequestMetrics};
-use super::stream::{ChooseReader, Seen, StreamReader, is_event_stream, is_grpc, reader_for};
+use super::stream::{
+    ChooseReader, Seen, StreamReader, Uninspected, is_event_stream, is_grpc, reader_for,
+};
 use super::tokens::TokenClock;
 use crate::clock;
 
@@ -31,6 +33,7 @@ const MOST_SLICES: usize = 16;
 pub struct ResponseState {
     call: Call,
     frontend: Option<FrontendCall>,
+    grpc: Option<GrpcCall>,
     choose_reader: Option<ChooseReader>,
     /// HEAD and CONNECT change what a body is.
     method: MethodKind,
@@ -85,7 +88,7 @@ impl ResponseState {
     /// A request came in.
     #[must_use]
     pub fn start(endpoint: &EndpointMetrics, method: &Method) -> Self {
-        let mut state = Self::from_call(Call::start(endpoint.clone()));
+        let mut state = Self::from_call(Call::start(endpoint.clone()).opened());
         state.method = match *method {
             Method::HEAD => MethodKind::Head,
             Method::CONNECT => MethodKind::Connect,
@@ -98,6 +101,13 @@ impl ResponseState {
     #[must_use]
     pub fn with_frontend(mut self, request: &RequestMetrics) -> Self {
         self.frontend = Some(FrontendCall::start(request));
+        self
+    }
+
+    /// The request is one of a gRPC method, whose answer is seen from `side`.
+    #[must_use]
+    pub fn with_grpc(mut self, method: &GrpcMetrics, side: Side) -> Self {
+        self.grpc = Some(GrpcCall::start(method, side));
         self
     }
 
@@ -119,6 +129,7 @@ impl ResponseState {
         Self {
             call,
             frontend: None,
+            grpc: None,
             choose_reader: None,
             method: MethodKind::Other,
             head: None,
@@ -154,6 +165,9 @@ impl ResponseState {
         let mut outcome = Outcome::of_status(status);
         let mut grpc = Grpc::No;
         if outcome == Outcome::Success && is_grpc(&head.headers) {
+            if let Some(call) = &mut self.grpc {
+                call.head(&head.headers);
+            }
             (grpc, outcome) = match grpc_status(&head.headers) {
                 Some(of_trailers_only) => (Grpc::Told, of_trailers_only),
                 None if no_body => (Grpc::Told, outcome),
@@ -184,7 +198,7 @@ impl ResponseState {
             .choose_reader
             .take()
             .and_then(|choose| catch_unwind(AssertUnwindSafe(|| choose(head))).ok().flatten());
-        self.stream = chosen.or_else(|| reader_for(&head.headers)).map(|reader| Stream {
+        self.stream = chosen.or_else(|| reader_for(status, &head.headers)).map(|reader| Stream {
             reader: Some(reader),
             seen: Seen::default(),
             clock: TokenClock::new(self.call.started()),
@@ -201,10 +215,13 @@ impl ResponseState {
         if let Some(endpoint) = self.call.endpoint() {
             endpoint.response_bytes().inc_by(length);
         }
+        if let Some(grpc) = &mut self.grpc {
+            grpc.data(data);
+        }
         if let Some(stream) = &mut self.stream {
-            let before = stream.seen;
+            let before = stream.seen.tokens;
             stream.read(data);
-            self.tokens_after(&before);
+            self.tokens_after(before);
         }
         if ended {
             self.complete();
@@ -219,6 +236,9 @@ impl ResponseState {
             // Trailers know better than a head that spoke too early.
             head.outcome = outcome;
             head.grpc = Grpc::Told;
+            if let Some(call) = &mut self.grpc {
+                call.status(trailers);
+            }
         }
         self.complete();
     }
@@ -240,9 +260,9 @@ impl ResponseState {
     /// Nothing more of the stream will come: its reader tells what it held back.
     fn end_stream(&mut self) {
         if let Some(stream) = &mut self.stream {
-            let before = stream.seen;
+            let before = stream.seen.tokens;
             stream.with_reader(|reader, seen| reader.end(seen));
-            self.tokens_after(&before);
+            self.tokens_after(before);
         }
     }
 
@@ -259,12 +279,12 @@ impl ResponseState {
         }
     }
 
-    /// Records what the stream's reader saw since `before`.
-    fn tokens_after(&mut self, before: &Seen) {
+    /// Records what the stream's reader saw since there were `before` tokens.
+    fn tokens_after(&mut self, before: u64) {
         let Some(stream) = &mut self.stream else {
             return;
         };
-        let tokens = stream.seen.tokens.saturating_sub(before.tokens);
+        let tokens = stream.seen.tokens.saturating_sub(before);
         if tokens == 0 {
             return;
         }
@@ -286,6 +306,9 @@ impl ResponseState {
             in_body: self.head.as_ref().is_some_and(|head| head.said != outcome),
             status: self.head.as_ref().map(|head| head.status),
         };
+        if let Some(grpc) = self.grpc.take() {
+            grpc.end();
+        }
         if let Some(seen) = self.stream.as_ref().map(|stream| stream.seen) {
             self.usage(seen);
         }
@@ -344,7 +367,7 @@ impl Stream {
         // A buffer need not show all of itself, and a stream with a gap cannot be read on.
         if slices.iter().map(|slice| slice.len()).sum::<usize>() < data.remaining() {
             tracing::debug!("a frame cannot be looked at whole; its stream is read no further");
-            return self.let_go();
+            return self.let_go(Uninspected::Hidden);
         }
         self.with_reader(|reader, seen| {
             for slice in slices {
@@ -354,8 +377,9 @@ impl Stream {
     }
 
     /// Reads no further. That the end was not seen says nothing then.
-    fn let_go(&mut self) {
+    fn let_go(&mut self, why: Uninspected) {
         self.reader = None;
+        self.seen.miss(why);
         self.seen.needs_marker = false;
     }
 
@@ -365,7 +389,7 @@ impl Stream {
         let seen = &mut self.seen;
         if catch_unwind(AssertUnwindSafe(|| work(&mut **reader, seen))).is_err() {
             tracing::error!("a stream reader panicked; its stream is read no further");
-            self.let_go();
+            self.let_go(Uninspected::Panicked);
         }
     }
 }

@@ -4,6 +4,9 @@
 //! must to find its end. Text is read as bytes: what is not UTF-8, or half of a surrogate pair, is no
 //! reason to miss a token.
 
+use super::holes::{Hole, HoleKind, Holes};
+use super::string::{string_end, unescape};
+
 /// How deep a value that is looked into may be nested. What is deeper is stepped over.
 const DEEPEST: u8 = 8;
 
@@ -11,6 +14,9 @@ const DEEPEST: u8 = 8;
 #[derive(Debug)]
 pub(super) struct Json<'a> {
     rest: &'a [u8],
+    /// What is looked at now is generated content.
+    content: bool,
+    holes: Holes,
 }
 
 /// What a value says, whatever type it turns out to have: servers send what their authors thought
@@ -29,17 +35,25 @@ pub(super) struct Glance {
 impl<'a> Json<'a> {
     /// Reads `text` with `read`; `None` if it is no JSON, or more than one value.
     pub(super) fn read<R>(text: &'a [u8], read: impl FnOnce(&mut Self) -> Option<R>) -> Option<R> {
-        let mut json = Self { rest: text };
-        let read = read(&mut json)?;
-        json.peek().is_none().then_some(read)
+        Self::read_with_holes(text, read).map(|(read, _)| read)
     }
 
-    /// The fields of an object, each with its name as it is written; `each` must read or step over
-    /// the value. A value of another type is stepped over.
+    /// The same, and where the content is, and what else was said to [vary](Self::varying).
+    pub(super) fn read_with_holes<R>(
+        text: &'a [u8],
+        read: impl FnOnce(&mut Self) -> Option<R>,
+    ) -> Option<(R, Holes)> {
+        let mut json = Self { rest: text, content: false, holes: Holes::default() };
+        let read = read(&mut json)?;
+        json.peek().is_none().then_some((read, json.holes))
+    }
+
+    /// The fields of an object, each with its name; `each` must read or step over the value. A value
+    /// of another type is stepped over.
     #[inline]
     pub(super) fn fields(
         &mut self,
-        mut each: impl FnMut(&'a [u8], &mut Self) -> Option<()>,
+        mut each: impl FnMut(&[u8], &mut Self) -> Option<()>,
     ) -> Option<()> {
         if self.peek()? != b'{' {
             return self.skip();
@@ -49,8 +63,16 @@ impl<'a> Json<'a> {
             return self.expect(b'}');
         }
         loop {
-            let name = self.string()?;
+            let (name, escaped) = self.string()?;
             self.expect(b':')?;
+            // Hardly anybody writes names with escapes, but they are the same names.
+            let unescaped;
+            let name = if escaped {
+                unescaped = unescape(name);
+                unescaped.as_ref().map_or(&[][..], |(name, length)| &name[..*length])
+            } else {
+                name
+            };
             each(name, self)?;
             match self.take()? {
                 b',' => {}
@@ -86,6 +108,35 @@ impl<'a> Json<'a> {
         self.peek() == Some(byte)
     }
 
+    /// The text of the next value as it is written; empty if it is no string.
+    pub(super) fn text(&mut self) -> Option<&'a [u8]> {
+        if self.starts(b'"') { Some(self.string()?.0) } else { self.skip().map(|()| &[][..]) }
+    }
+
+    /// Whether the next value, which is generated content, holds any text.
+    #[inline]
+    pub(super) fn content(&mut self) -> Option<bool> {
+        self.content = true;
+        let filled = self.glance_within(DEEPEST)?.filled;
+        self.content = false;
+        Some(filled)
+    }
+
+    /// Steps over the next value, which differs from event to event and says nothing.
+    pub(super) fn varying(&mut self) -> Option<()> {
+        let kind = match self.peek()? {
+            b'"' => HoleKind::Text,
+            b'0'..=b'9' | b'-' => HoleKind::Number,
+            _ => return self.skip(),
+        };
+        // A string's quotes stand around the hole.
+        let quote = usize::from(kind == HoleKind::Text);
+        let from = self.rest.len() - quote;
+        self.skip()?;
+        self.holes.add(Hole { kind, from, to: self.rest.len() + quote });
+        Some(())
+    }
+
     /// What the next value says.
     #[inline]
     pub(super) fn glance(&mut self) -> Option<Glance> {
@@ -95,7 +146,12 @@ impl<'a> Json<'a> {
     fn glance_within(&mut self, depth: u8) -> Option<Glance> {
         match self.peek()? {
             b'"' => {
-                let filled = !self.string()?.is_empty();
+                let text = self.string()?.0;
+                let filled = !text.is_empty();
+                if filled && self.content {
+                    let to = self.rest.len() + 1;
+                    self.holes.add(Hole { kind: HoleKind::Content, from: to + text.len(), to });
+                }
                 Some(Glance { said: filled, filled, number: None })
             }
             b'n' => self.word(b"null").map(|()| Glance::default()),
@@ -165,20 +221,14 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The text of a string as it is written, escapes and all.
+    /// The text of a string as it is written, and whether there are escapes in it.
     #[inline]
-    fn string(&mut self) -> Option<&'a [u8]> {
+    fn string(&mut self) -> Option<(&'a [u8], bool)> {
         self.expect(b'"')?;
-        let text = self.rest;
-        let mut from = 0;
-        loop {
-            let at = from + end_or_escape(text.get(from..)?)?;
-            if text.get(at) == Some(&b'"') {
-                self.rest = text.get(at + 1..)?;
-                return text.get(..at);
-            }
-            from = at + 2;
-        }
+        let (end, escaped) = string_end(self.rest)?;
+        let (text, rest) = self.rest.split_at_checked(end)?;
+        self.rest = rest.get(1..)?;
+        Some((text, escaped))
     }
 
     fn number(&mut self) -> Option<Glance> {
@@ -238,27 +288,6 @@ impl<'a> Json<'a> {
             }
         }
     }
-}
-
-/// Where the first quote or backslash is. Most strings are short, so that eight bytes at a time
-/// beat a search that first finds out how to go about it.
-#[inline]
-fn end_or_escape(text: &[u8]) -> Option<usize> {
-    const fn all(byte: u8) -> u64 {
-        u64::from_ne_bytes([byte; 8])
-    }
-    // Not zero in the highest bit of bytes that are zero; and of some after one.
-    let zeros = |word: u64| word.wrapping_sub(all(1)) & !word & all(0x80);
-    let (words, tail) = text.as_chunks::<8>();
-    for (i, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let found = zeros(word ^ all(b'"')) | zeros(word ^ all(b'\\'));
-        if found != 0 {
-            return Some(8 * i + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let at = tail.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-    Some(8 * words.len() + at)
 }
 
 #[cfg(test)]

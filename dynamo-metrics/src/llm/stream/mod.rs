@@ -1,22 +1,64 @@
-//! Stream readers: what the bytes of a streamed answer say about its tokens.
+//! Stream readers: what the bytes of an answer say about its tokens.
 //!
 //! Frame, event, message and token are four things. A reader takes frames as they come, cut
 //! anywhere, and tells what they complete. It holds no more than a bounded tail, and it never
-//! changes, delays or fails the stream that it reads.
+//! changes, delays or fails the stream that it reads. What it cannot look at it reports
+//! ([`Seen::uninspected`]), and never guesses.
+//!
+//! | content type | reader | of |
+//! |---|---|---|
+//! | `text/event-stream` | [`Sse`] of [`Events`] | OpenAI, Anthropic, TGI, Triton |
+//! | `application/x-ndjson` and its kin | [`Ndjson`] of [`Events`] | Ollama |
+//! | `application/json` | [`JsonAnswer`] | all of these, in one piece |
+//! | `application/grpc` | [`Grpc`], which counts messages | any method |
+//!
+//! [`ChooseReader`] makes another choice: [`KServe`] or [`CountTokens`] for a method of gRPC,
+//! [`Frames`] for a stream of tokens without events, or a [`StreamReader`] of one's own.
 
+mod answer;
+mod anthropic;
+mod choose;
+mod events;
+mod find;
+mod frames;
+mod grpc;
+mod holes;
 mod json;
+mod kserve;
+mod lines;
+mod ndjson;
+mod ollama;
 mod openai;
+mod protobuf;
+mod responses;
+mod said;
+mod scan;
+mod seen;
 mod sse;
+mod string;
+mod template;
+#[cfg(test)]
+mod tests;
+mod tgi;
+mod triton;
+mod usage;
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, response};
+use http::response;
 
-pub use openai::OpenAi;
-pub use sse::{EventReader, Sse, SseEvent};
+pub use answer::JsonAnswer;
+pub use choose::reader_of_method;
+pub(crate) use choose::{is_event_stream, is_grpc, reader_for};
+pub use events::Events;
+pub use frames::Frames;
+pub use grpc::{CountTokens, Grpc, MessageReader};
+pub use kserve::KServe;
+pub use ndjson::Ndjson;
+pub use seen::{FinishReason, ModelName, Protocol, Seen, TokenSource, Uninspected, Usage};
+pub use sse::Sse;
 
-/// Reads one streamed body.
+/// Reads one body.
 ///
 /// # Examples
 /// ```
@@ -48,89 +90,38 @@ pub trait StreamReader: Send + Sync {
     }
 }
 
-/// What was seen of one stream so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// One event.
+#[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub struct Seen {
-    /// Tokens in events with content: as many as the stream says, else one for each event.
-    pub tokens: u64,
-    /// The last usage that the stream gave.
-    pub usage: Option<Usage>,
-    /// It speaks a protocol that ends with a marker: ending without it is incomplete.
-    pub needs_marker: bool,
-    /// The marker that ends it was seen: a client may leave now, and has all that it asked for.
-    pub complete: bool,
-    /// It said that it failed.
-    pub failed: bool,
+pub struct SseEvent<'a> {
+    /// The value of its last `event` field; empty if there was none.
+    pub name: &'a [u8],
+    /// Its `data` lines, joined by line feeds.
+    pub data: &'a [u8],
 }
 
-/// Token counts, as a server reports them at the end of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Usage {
-    /// Tokens of the prompt.
-    pub input_tokens: u64,
-    /// Tokens generated, reasoning included.
-    pub output_tokens: u64,
-}
+/// Understands the events of one protocol.
+pub trait EventReader: Send + Sync {
+    /// Takes the next event, and adds what it says to `seen`.
+    fn event(&mut self, event: SseEvent<'_>, seen: &mut Seen);
 
-impl Usage {
-    /// So many tokens of the prompt, and so many generated.
-    #[must_use]
-    pub const fn new(input_tokens: u64, output_tokens: u64) -> Self {
-        Self { input_tokens, output_tokens }
+    /// More of the data of an event that is too long to be held, if it is one line. What is made of
+    /// it must not depend on where the parts were cut. [`oversized`](Self::oversized) is its end.
+    fn part(&mut self, part: &[u8], seen: &mut Seen) {
+        let _ = (part, seen);
+    }
+
+    /// An event called `name` was too long to be held, and passed by. `seen` tells so already.
+    fn oversized(&mut self, name: &[u8], seen: &mut Seen) {
+        let _ = (name, seen);
+    }
+
+    /// The stream has ended.
+    fn end(&mut self, seen: &mut Seen) {
+        let _ = seen;
     }
 }
 
 /// Chooses the reader for an answer by its head; `None` leaves the choice to the headers.
 pub type ChooseReader =
     Arc<dyn Fn(&response::Parts) -> Option<Box<dyn StreamReader>> + Send + Sync>;
-
-/// The reader for a body with these headers; none if it is no stream of events, or is encoded.
-#[must_use]
-pub(crate) fn reader_for(headers: &HeaderMap) -> Option<Box<dyn StreamReader>> {
-    let encoded = headers.get(CONTENT_ENCODING).is_some_and(|value| value != "identity");
-    (is_event_stream(headers) && !encoded)
-        .then(|| Box::new(Sse::new(OpenAi::default())) as Box<dyn StreamReader>)
-}
-
-/// Whether the headers declare a stream of server-sent events.
-pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
-    media_type(headers).is_some_and(|media| media.eq_ignore_ascii_case(b"text/event-stream"))
-}
-
-/// Whether the headers declare gRPC.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    const GRPC: &[u8] = b"application/grpc";
-    media_type(headers).is_some_and(|media| {
-        media.get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
-            && matches!(media.get(GRPC.len()), None | Some(b'+'))
-    })
-}
-
-fn media_type(headers: &HeaderMap) -> Option<&[u8]> {
-    let value = headers.get(CONTENT_TYPE)?.as_bytes();
-    Some(value.split(|&byte| byte == b';').next().unwrap_or(value).trim_ascii())
-}
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-
-    #[test]
-    fn readers_are_chosen_by_the_headers() {
-        let headers = |pairs: &[(http::HeaderName, &'static str)]| -> HeaderMap {
-            pairs.iter().map(|(k, v)| (k.clone(), HeaderValue::from_static(v))).collect()
-        };
-        let sse = "Text/Event-Stream ; charset=utf-8";
-        assert!(reader_for(&headers(&[(CONTENT_TYPE, sse)])).is_some());
-        assert!(reader_for(&headers(&[(CONTENT_TYPE, "application/json")])).is_none());
-        assert!(reader_for(&headers(&[])).is_none());
-        let gzip = headers(&[(CONTENT_TYPE, sse), (CONTENT_ENCODING, "gzip")]);
-        assert!(reader_for(&gzip).is_none());
-        assert!(is_grpc(&headers(&[(CONTENT_TYPE, "application/grpc+proto")])));
-        assert!(!is_grpc(&headers(&[(CONTENT_TYPE, "application/grpc-web")])));
-    }
-}

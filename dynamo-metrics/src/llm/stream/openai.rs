@@ -1,171 +1,72 @@
 //! OpenAI's chat completions and completions, as their servers really stream them.
 
 use super::json::Json;
-use super::{EventReader, Seen, SseEvent, Usage};
+use super::said::{Content, Event};
 
-/// Reads chat completions and completions: chunks with choices, then `[DONE]`.
+/// Reads one chunk.
 ///
-/// A chunk has content if one of its choices brings something new: text, a refusal, reasoning
-/// (`reasoning_content` or `reasoning`), or a part of a tool call. A role, an empty delta, usage and
-/// a finish reason are no content. Its tokens are counted by what its usage adds to the usage
-/// before, where servers report that for each chunk, else as one.
-#[derive(Debug, Default)]
-pub struct OpenAi {
-    /// Choices that came, and those that finished: a bit each, as far as there are bits.
-    choices: Choices,
-    /// Output tokens that the usage reported so far.
-    reported: u64,
-    /// A chunk with content came without usage, so that usage is not told for each chunk.
-    untold: bool,
-    /// `[DONE]` came.
-    done: bool,
-}
-
-/// What one chunk says.
-#[derive(Debug, Default)]
-struct Chunk {
-    choices: Option<Choices>,
-    usage: Option<Usage>,
-    failed: bool,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Choices {
-    content: bool,
-    came: u64,
-    finished: u64,
-}
-
-impl EventReader for OpenAi {
-    fn event(&mut self, event: SseEvent<'_>, seen: &mut Seen) {
-        if event.data == b"[DONE]" {
-            self.done = true;
-            seen.complete = true;
-            return;
+/// It has content if one of its choices brings something new: text, a refusal, reasoning
+/// (`reasoning_content` or `reasoning`), sound, or a part of a tool call. A role, an empty delta,
+/// usage and a finish reason are no content.
+pub(super) fn read<'a>(event: &mut Event<'a>, json: &mut Json<'a>) -> Option<()> {
+    json.fields(|name, json| match name {
+        b"choices" if json.starts(b'[') => {
+            event.said.needs_marker = true;
+            json.elements(|json| read_choice(event, json))
         }
-        if event.name == b"error" {
-            seen.failed = true;
-            return;
+        b"usage" => event.said.told.read(json),
+        // Groq puts it here.
+        b"x_groq" => json.fields(|name, json| match name {
+            b"usage" => event.said.told.read(json),
+            _ => event.common(name, json),
+        }),
+        // Older servers say so in a chunk that is nothing but an error.
+        b"object" => {
+            event.said.failed |= json.text()? == b"error";
+            Some(())
         }
-        // What is no JSON, or no object, is no chunk; the stream is passed on all the same.
-        let Some(chunk) = Json::read(event.data, Chunk::read) else { return };
-        seen.failed |= chunk.failed;
-        let usage = chunk.usage;
-        if let Some(choices) = chunk.choices {
-            seen.needs_marker = true;
-            self.choices.came |= choices.came;
-            self.choices.finished |= choices.finished;
-            let finished = self.choices.came != 0 && self.choices.came == self.choices.finished;
-            seen.complete = self.done || finished;
-            if choices.content {
-                seen.tokens += self.tokens(usage);
-            }
-        }
-        if let Some(usage) = usage {
-            self.reported = self.reported.max(usage.output_tokens);
-            seen.usage = Some(usage);
-        }
-    }
+        _ => event.common(name, json),
+    })
 }
 
-impl OpenAi {
-    /// The tokens of a chunk with content. Usage tells them if it comes with every chunk; if it
-    /// comes with the last one alone, it tells of all the others as well.
-    fn tokens(&mut self, usage: Option<Usage>) -> u64 {
-        self.untold |= usage.is_none();
-        match usage {
-            Some(usage) if !self.untold => usage.output_tokens.saturating_sub(self.reported).max(1),
-            _ => 1,
-        }
-    }
-}
-
-impl Chunk {
-    fn read(json: &mut Json<'_>) -> Option<Self> {
-        let mut chunk = Self::default();
-        json.fields(|name, json| match name {
-            b"choices" if json.starts(b'[') => {
-                let mut choices = Choices::default();
-                json.elements(|json| choices.read(json))?;
-                chunk.choices = Some(choices);
-                Some(())
-            }
-            b"usage" => read_usage(json, &mut chunk.usage),
-            b"error" => {
-                chunk.failed = json.glance()?.said;
-                Some(())
-            }
-            _ => json.skip(),
-        })?;
-        Some(chunk)
-    }
-}
-
-impl Choices {
-    /// Takes one more choice.
-    fn read(&mut self, json: &mut Json<'_>) -> Option<()> {
-        let (mut index, mut finished) = (0, false);
-        json.fields(|name, json| match name {
-            b"index" => {
-                index = json.glance()?.number.unwrap_or(0);
-                Some(())
-            }
-            b"delta" => json.fields(|name, json| match name {
-                b"content" | b"refusal" | b"reasoning_content" | b"reasoning" | b"tool_calls"
-                | b"function_call" => self.take(json),
-                _ => json.skip(),
-            }),
-            b"text" => self.take(json),
-            b"finish_reason" => {
-                finished = json.glance()?.filled;
-                Some(())
-            }
-            _ => json.skip(),
-        })?;
-        let bit = 1 << index.min(63);
-        self.came |= bit;
-        self.finished |= if finished { bit } else { 0 };
-        Some(())
-    }
-
-    fn take(&mut self, json: &mut Json<'_>) -> Option<()> {
-        self.content |= json.glance()?.filled;
-        Some(())
-    }
-}
-
-/// Reads usage into `usage`, if the value tells output tokens.
-fn read_usage(json: &mut Json<'_>, usage: &mut Option<Usage>) -> Option<()> {
-    let (mut input, mut output) = (None, None);
+fn read_choice<'a>(event: &mut Event<'a>, json: &mut Json<'a>) -> Option<()> {
+    let (mut index, mut finished) = (0, false);
     json.fields(|name, json| {
         match name {
-            b"prompt_tokens" => input = json.glance()?.number,
-            b"completion_tokens" => output = json.glance()?.number,
+            b"index" => index = json.glance()?.number.unwrap_or(0),
+            b"delta" => json.fields(|name, json| match name {
+                b"content" | b"refusal" | b"tool_calls" | b"function_call" => {
+                    event.content(Content::Answer, json)
+                }
+                b"reasoning_content" | b"reasoning" => event.content(Content::Reasoning, json),
+                b"audio" => json.fields(|name, json| match name {
+                    b"data" | b"transcript" => event.content(Content::Answer, json),
+                    _ => json.skip(),
+                }),
+                _ => json.skip(),
+            })?,
+            b"text" => event.content(Content::Answer, json)?,
+            b"finish_reason" => finished = event.finish(json)?,
             _ => json.skip()?,
         }
         Some(())
     })?;
-    // More than anybody generates is nothing that was counted.
-    let believed = |tokens: &u64| *tokens <= u32::MAX.into();
-    let (input, output) = (input.filter(believed), output.filter(believed));
-    let input_tokens = input.unwrap_or(0);
-    *usage = output.map(|output_tokens| Usage { input_tokens, output_tokens });
+    let bit = 1 << index.min(63);
+    event.said.came |= bit;
+    event.said.finished |= if finished { bit } else { 0 };
     Some(())
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
-    use super::super::{Sse, StreamReader};
-    use super::*;
+    use super::super::{EventReader, Events, FinishReason, Seen, SseEvent, Uninspected, Usage};
 
     fn chunk(choice: &str) -> String {
         format!(r#"{{"object":"chat.completion.chunk","choices":[{choice}],"usage":null}}"#)
     }
 
     fn see(events: &[&str]) -> Seen {
-        let (mut reader, mut seen) = (OpenAi::default(), Seen::default());
+        let (mut reader, mut seen) = (Events::default(), Seen::default());
         for data in events {
             reader.event(SseEvent { name: b"", data: data.as_bytes() }, &mut seen);
         }
@@ -204,9 +105,10 @@ mod tests {
         ] {
             assert_eq!(see(&[&chunk(choice)]).tokens, 0, "{choice}");
         }
-        for junk in ["", "7", "null", "[1]", "{", r#""data: [DONE]""#, r#"{"choices":7}"#] {
+        for junk in ["", "7", "null", "[1]", r#""data: [DONE]""#, r#"{"choices":7}"#] {
             assert_eq!(see(&[junk]), Seen::default(), "{junk}");
         }
+        assert_eq!(see(&["{"]).uninspected, Some(Uninspected::Malformed));
     }
 
     #[test]
@@ -234,7 +136,7 @@ mod tests {
         };
         let seen = see(&[&counted("", 0), &counted("abc", 3), &counted("d", 4)]);
         assert_eq!(seen.tokens, 4);
-        assert_eq!(seen.usage, Some(Usage { input_tokens: 9, output_tokens: 4 }));
+        assert_eq!(seen.usage, Some(Usage::new(9, 4)));
         let last = r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":40}}"#;
         let seen = see(&[&chunk(r#"{"delta":{"content":"x"}}"#), last]);
         assert_eq!(seen.tokens, 1);
@@ -280,7 +182,7 @@ mod tests {
         assert!(!see(&[r#"{"choices":[],"error":null}"#]).failed);
         let mut seen = Seen::default();
         let event = SseEvent { name: b"error", data: b"" };
-        OpenAi::default().event(event, &mut seen);
+        Events::default().event(event, &mut seen);
         assert!(seen.failed);
     }
 
@@ -290,21 +192,58 @@ mod tests {
         assert_eq!(see(&[&lone]).tokens, 1);
         let escaped = r#"{"index":0,"delta":{"content":"\\ud83d\udE00"}}"#;
         assert_eq!(see(&[&chunk(escaped)]).tokens, 1);
-        let (mut reader, mut seen) = (OpenAi::default(), Seen::default());
+        let (mut reader, mut seen) = (Events::default(), Seen::default());
         let data = b"{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\xFF\xFE\"}}]}";
         reader.event(SseEvent { name: b"", data }, &mut seen);
         assert_eq!(seen.tokens, 1);
     }
 
-    proptest! {
-        #[test]
-        fn nothing_that_comes_makes_it_panic(data in prop::collection::vec(any::<u8>(), 0..64)) {
-            let (mut sse, mut seen) = (Sse::new(OpenAi::default()), Seen::default());
-            sse.read(&data, &mut seen);
-            sse.read(b"\ndata: {\"choices\":[{\"delta\":{\"content\":\"", &mut seen);
-            sse.read(&data, &mut seen);
-            sse.read(b"\\u\\ud8\"}}]}\n\n", &mut seen);
-            sse.end(&mut seen);
+    #[test]
+    fn reasoning_is_told_from_the_answer() {
+        let delta = |delta: &str| chunk(&format!(r#"{{"index":0,"delta":{delta}}}"#));
+        let both = delta(r#"{"reasoning":"Hm","content":"a"}"#);
+        let seen =
+            see(&[&delta(r#"{"reasoning_content":"Hm"}"#), &both, &delta(r#"{"content":"b"}"#)]);
+        assert_eq!((seen.tokens, seen.reasoning_tokens, seen.answer_tokens()), (3, 1, 2));
+    }
+
+    #[test]
+    fn usage_stands_where_servers_put_it() {
+        let usage = r#"{"prompt_tokens":9,"completion_tokens":4,
+            "completion_tokens_details":{"reasoning_tokens":2}}"#;
+        let expected = Some(Usage::new(9, 4).reasoning_tokens(2));
+        for last in [
+            format!(r#"{{"choices":[],"usage":{usage}}}"#),
+            format!(r#"{{"choices":[{{"delta":{{}},"finish_reason":"stop"}}],"usage":{usage}}}"#),
+            format!(r#"{{"choices":[],"x_groq":{{"id":"r","usage":{usage}}}}}"#),
+        ] {
+            assert_eq!(see(&[&last]).usage, expected, "{last}");
         }
+    }
+
+    #[test]
+    fn sound_is_content() {
+        let sound = |data: &str| {
+            let audio = format!(r#"{{"id":"a","data":"{data}","expires_at":1}}"#);
+            chunk(&format!(r#"{{"index":0,"delta":{{"audio":{audio}}}}}"#))
+        };
+        assert_eq!(see(&[&sound("UklG"), &sound("")]).tokens, 1);
+    }
+
+    #[test]
+    fn the_last_reason_counts_and_the_first_model() {
+        let end = |model: &str, reason: &str| {
+            format!(
+                r#"{{"model":"{model}","choices":[{{"delta":{{}},"finish_reason":"{reason}"}}]}}"#
+            )
+        };
+        let seen = see(&[&end("", ""), &end("a", "stop"), &end("b", "length")]);
+        assert_eq!((seen.model.as_str(), seen.finish), ("a", Some(FinishReason::Length)));
+    }
+
+    #[test]
+    fn escapes_in_names_hide_nothing() {
+        let escaped = r#"{"\u0063hoices":[{"index":0,"d\u0065lta":{"content":"a"}}]}"#;
+        assert_eq!(see(&[escaped]).tokens, 1);
     }
 }

@@ -1,42 +1,48 @@
 //! Server-sent events, cut anywhere.
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
-use super::{Seen, StreamReader};
+use super::lines::{Held, LONGEST, SHORTEST};
+use super::{EventReader, Seen, SseEvent, StreamReader, Uninspected};
 
-/// Longest line, and longest data of an event, that is held, in bytes. An event with more passes by
-/// unread.
-const LONGEST: usize = 64 * 1024;
-
-/// One event.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct SseEvent<'a> {
-    /// The value of its last `event` field; empty if there was none.
-    pub name: &'a [u8],
-    /// Its `data` lines, joined by line feeds.
-    pub data: &'a [u8],
-}
-
-/// Understands the events of one protocol.
-pub trait EventReader: Send + Sync {
-    /// Takes the next event, and adds what it says to `seen`.
-    fn event(&mut self, event: SseEvent<'_>, seen: &mut Seen);
-}
+/// A byte order mark, which may stand before the first line.
+const MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Reads server-sent events as the HTML standard has them, and hands each to `P`.
 ///
 /// Lines end with LF, CR or CRLF, and with nothing else. An event without data is handed over only
 /// if it has a name (some servers say `event: error` and no more). An event that the stream's end
 /// cuts off is dropped, unless it is the `[DONE]` that many clients take without its empty line.
+///
+/// # Cost
+/// An event of one line of data that comes in one frame is read where it lies. What is cut is held
+/// until its end: 64 KiB of a line and 64 KiB of an event's data at most.
+///
+/// # Examples
+/// ```
+/// use dynamo_metrics::llm::stream::{EventReader, Seen, Sse, SseEvent, StreamReader};
+///
+/// /// A protocol of one word in each event.
+/// struct Words;
+///
+/// impl EventReader for Words {
+///     fn event(&mut self, event: SseEvent<'_>, seen: &mut Seen) {
+///         seen.tokens += u64::from(event.name == b"word" && !event.data.is_empty());
+///     }
+/// }
+///
+/// let mut seen = Seen::default();
+/// let mut reader = Sse::new(Words);
+/// reader.read(b"event: word\nda", &mut seen);
+/// reader.read(b"ta: hello\n\n", &mut seen);
+/// assert_eq!(seen.tokens, 1);
+/// ```
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the position")]
 pub struct Sse<P> {
     protocol: P,
-    /// The start of a line whose end has not come yet.
-    line: Vec<u8>,
-    /// That line is longer than is held.
-    long_line: bool,
+    longest: usize,
+    held: Held,
     /// The `data` of the event at hand.
     data: Vec<u8>,
     name: Vec<u8>,
@@ -54,8 +60,8 @@ impl<P: EventReader> Sse<P> {
     pub fn new(protocol: P) -> Self {
         Self {
             protocol,
-            line: Vec::new(),
-            long_line: false,
+            longest: LONGEST,
+            held: Held::default(),
             data: Vec::new(),
             name: Vec::new(),
             has_data: false,
@@ -65,20 +71,54 @@ impl<P: EventReader> Sse<P> {
         }
     }
 
+    /// A line, or an event's data, of more than so many bytes passes by unread (default: 64 KiB,
+    /// at least 64 bytes).
+    ///
+    /// Of the last event of OpenAI's responses, which holds the whole answer again, usage is found
+    /// all the same.
+    #[must_use]
+    pub fn longest(mut self, bytes: usize) -> Self {
+        self.longest = bytes.max(SHORTEST);
+        self
+    }
+
+    /// An event that is one line of data and an empty one, both in this frame, is handed over from
+    /// there. Returns its length.
+    #[inline]
+    fn lone(&mut self, frame: &[u8], end: usize, seen: &mut Seen) -> Option<usize> {
+        let blank = match &frame[end..] {
+            [b'\n', b'\n', ..] => 2,
+            [b'\r', b'\n', b'\r', b'\n', ..] => 4,
+            _ => return None,
+        };
+        let value = frame[..end].strip_prefix(b"data:")?;
+        // The rules for what is too long are those of lines that are held.
+        if self.has_data || self.oversized || end > self.longest {
+            return None;
+        }
+        self.first_line = false;
+        self.after_cr = false;
+        let data = value.strip_prefix(b" ").unwrap_or(value);
+        seen.events += 1;
+        self.protocol.event(SseEvent { name: &self.name, data }, seen);
+        self.name.clear();
+        Some(end + blank)
+    }
+
     /// A whole line, or the start of one that is too long to hold.
     fn line(&mut self, mut line: &[u8], long: bool, seen: &mut Seen) {
         if std::mem::take(&mut self.first_line) {
-            line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
+            line = line.strip_prefix(MARK).unwrap_or(line);
         }
         if line.is_empty() {
             return self.dispatch(seen);
         }
         if long {
             // A comment or a field that says nothing costs itself; data costs its event.
-            self.oversized |= line.starts_with(b"data");
+            self.oversized |= line.starts_with(b"data:");
             return;
         }
-        let (field, value) = match memchr::memchr(b':', line) {
+        let (field, value) = match memchr(b':', line) {
             Some(colon) => {
                 let value = &line[colon + 1..];
                 (&line[..colon], value.strip_prefix(b" ").unwrap_or(value))
@@ -87,7 +127,8 @@ impl<P: EventReader> Sse<P> {
         };
         match field {
             b"data" => {
-                if self.data.len() + value.len() + 1 > LONGEST {
+                // No line alone is too long, since it was held with its name.
+                if self.data.len() + value.len() + 1 > self.longest {
                     self.oversized = true;
                     return;
                 }
@@ -105,9 +146,34 @@ impl<P: EventReader> Sse<P> {
         }
     }
 
+    /// Keeps a part of a line until its end comes; what there is no room for passes by.
+    fn hold(&mut self, bytes: &[u8], seen: &mut Seen) {
+        let (_, was_long) = self.held.line();
+        let rest = self.held.add(bytes, self.longest);
+        if !rest.is_empty() {
+            let held = std::mem::take(&mut self.held);
+            let line = held.line().0;
+            self.pass_by(line, if was_long { None } else { data_of(line, self.first_line) }, seen);
+            self.pass_by(line, Some(rest), seen);
+            self.held = held;
+        }
+    }
+
+    /// A part of a line that is too long passes by. If all of its event's data is in that line, the
+    /// protocol may look at it.
+    fn pass_by(&mut self, line: &[u8], part: Option<&[u8]>, seen: &mut Seen) {
+        let alone = !self.has_data && !self.oversized && data_of(line, self.first_line).is_some();
+        if let (true, Some(part)) = (alone, part) {
+            self.protocol.part(part, seen);
+        }
+    }
+
     fn dispatch(&mut self, seen: &mut Seen) {
-        let oversized = std::mem::take(&mut self.oversized);
-        if !oversized && (self.has_data || !self.name.is_empty()) {
+        if std::mem::take(&mut self.oversized) {
+            seen.miss(Uninspected::Oversized);
+            self.protocol.oversized(&self.name, seen);
+        } else if self.has_data || !self.name.is_empty() {
+            seen.events += u64::from(self.has_data);
             self.protocol.event(SseEvent { name: &self.name, data: &self.data }, seen);
         }
         self.data.clear();
@@ -115,20 +181,13 @@ impl<P: EventReader> Sse<P> {
         self.has_data = false;
     }
 
-    /// Keeps a part of a line until its end comes, as much as there is room for.
-    fn hold(&mut self, bytes: &[u8]) {
-        let room = LONGEST.saturating_sub(self.line.len());
-        self.long_line |= bytes.len() > room;
-        self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
-    }
-
     /// Takes the line that was held.
     fn held_line(&mut self, seen: &mut Seen) {
-        let line = std::mem::take(&mut self.line);
-        let long = std::mem::take(&mut self.long_line);
-        self.line(&line, long, seen);
-        self.line = line;
-        self.line.clear();
+        let mut held = std::mem::take(&mut self.held);
+        let (line, long) = held.line();
+        self.line(line, long, seen);
+        held.clear();
+        self.held = held;
     }
 }
 
@@ -140,13 +199,22 @@ impl<P: EventReader> StreamReader for Sse<P> {
                 continue;
             }
             let Some(end) = memchr2(b'\n', b'\r', frame) else {
-                return self.hold(frame);
+                return self.hold(frame, seen);
             };
-            self.after_cr = frame[end] == b'\r';
-            if self.line.is_empty() {
-                self.line(&frame[..end], end > LONGEST, seen);
+            if self.held.is_empty() {
+                if let Some(length) = self.lone(frame, end, seen) {
+                    frame = &frame[length..];
+                    continue;
+                }
+                self.after_cr = frame[end] == b'\r';
+                let line = &frame[..end];
+                if end > self.longest {
+                    self.pass_by(line, data_of(line, self.first_line), seen);
+                }
+                self.line(line, end > self.longest, seen);
             } else {
-                self.hold(&frame[..end]);
+                self.after_cr = frame[end] == b'\r';
+                self.hold(&frame[..end], seen);
                 self.held_line(seen);
             }
             frame = &frame[end + 1..];
@@ -154,13 +222,23 @@ impl<P: EventReader> StreamReader for Sse<P> {
     }
 
     fn end(&mut self, seen: &mut Seen) {
-        if !self.line.is_empty() {
+        if !self.held.is_empty() {
             self.held_line(seen);
         }
         if self.data == b"[DONE]" {
             self.dispatch(seen);
         }
+        self.protocol.end(seen);
     }
+}
+
+/// The data that a line holds, or that its start holds, if that is what it is for.
+fn data_of(mut line: &[u8], first: bool) -> Option<&[u8]> {
+    if first {
+        line = line.strip_prefix(MARK).unwrap_or(line);
+    }
+    let value = line.strip_prefix(b"data:")?;
+    Some(value.strip_prefix(b" ").unwrap_or(value))
 }
 
 #[cfg(test)]
@@ -220,7 +298,7 @@ mod tests {
         }
         sse.read(b"\n\ndata: next\n\n", &mut seen);
         assert_eq!(sse.protocol.0, [(String::new(), "next".into())]);
-        let held = sse.line.capacity() + sse.data.capacity() + sse.name.capacity();
+        let held = sse.held.capacity() + sse.data.capacity() + sse.name.capacity();
         assert!(held <= 4 * LONGEST, "{held}");
     }
 

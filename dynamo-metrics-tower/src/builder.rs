@@ -1,0 +1,423 @@
+//! The choices of a layer, checked when it is built.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::sync::Arc;
+
+use dynamo_metrics::llm::stream::{ChooseReader, StreamReader};
+use dynamo_metrics::llm::{FrontendMetrics, Side};
+use dynamo_metrics::registry::Scope;
+
+use crate::descriptor;
+use crate::error::BuildError;
+use crate::head::RequestHead;
+use crate::layer::MetricsLayer;
+#[cfg(feature = "axum")]
+use crate::matched::Matched;
+use crate::methods::MethodLabels;
+use crate::route::Route;
+use crate::routes::{Choose, Routes};
+
+/// The endpoint of requests that are no other's.
+const UNMATCHED: &str = "unmatched";
+
+/// The endpoint of gRPC requests for methods that nobody knows.
+const OTHER_GRPC: &str = "_OTHER";
+
+/// The choices of a [`MetricsLayer`].
+///
+/// A request's endpoint is, in this order: that of its [`upstream`](Self::upstream); that of its exact path; what [`choose`](Self::choose)
+/// says; that of axum's route ([`matched_routes`](Self::matched_routes)), or else of the template
+/// that its path fits; `unmatched`. Nothing of it that a client sent becomes a name.
+#[derive(Clone)]
+#[must_use = "nothing is measured before `build`"]
+pub struct MetricsLayerBuilder {
+    side: Side,
+    scope: Scope,
+    routes: Vec<(String, Choice)>,
+    upstreams: Vec<(String, String)>,
+    grpc: Vec<(String, String)>,
+    bad_descriptor: bool,
+    chosen: Option<(Choose, Vec<String>)>,
+    #[cfg(feature = "axum")]
+    matched: bool,
+    methods: Option<MethodLabels>,
+    reader: Option<ChooseReader>,
+}
+
+#[derive(Debug, Clone)]
+enum Choice {
+    Endpoint { name: String, frontend: Option<FrontendMetrics> },
+    Excluded,
+}
+
+impl MetricsLayerBuilder {
+    pub(crate) fn new(scope: &Scope, side: Side) -> Self {
+        Self {
+            side,
+            scope: scope.clone(),
+            routes: Vec::new(),
+            upstreams: Vec::new(),
+            grpc: Vec::new(),
+            bad_descriptor: false,
+            chosen: None,
+            #[cfg(feature = "axum")]
+            matched: false,
+            methods: None,
+            reader: None,
+        }
+    }
+
+    /// Requests to `path` are the endpoint `name` (default: `unmatched`).
+    ///
+    /// A path may be a template, with axum's grammar: `{model}` stands for a part of the path up to
+    /// the next `/`, `{*rest}` for all that is left of it. An exact path goes before a template.
+    ///
+    /// # Cost
+    /// A hash of the path; a template, a walk along it, and an allocation if it has more than three
+    /// parameters.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::registry::Registry;
+    /// use dynamo_metrics_tower::MetricsLayer;
+    ///
+    /// let layer = MetricsLayer::builder(&Registry::new().component("api"))
+    ///     .route("/v1/models", "models")
+    ///     .route("/v1/models/{model}", "model_card")
+    ///     .exclude("/internal/{*rest}")
+    ///     .build()?;
+    /// # Ok::<(), dynamo_metrics_tower::BuildError>(())
+    /// ```
+    pub fn route(mut self, path: &str, name: &str) -> Self {
+        let choice = Choice::Endpoint { name: name.to_owned(), frontend: None };
+        self.routes.push((path.to_owned(), choice));
+        self
+    }
+
+    /// The same, and requests there count for `frontend` as well. Their handlers find a
+    /// [`RequestMetrics`](crate::RequestMetrics) in the request's extensions, to tell it the model.
+    pub fn frontend_route(mut self, path: &str, name: &str, frontend: &FrontendMetrics) -> Self {
+        let frontend = Some(frontend.clone());
+        let choice = Choice::Endpoint { name: name.to_owned(), frontend };
+        self.routes.push((path.to_owned(), choice));
+        self
+    }
+
+    /// Requests to `path`, which may be a template, are not measured at all (default: all are).
+    pub fn exclude(mut self, path: &str) -> Self {
+        self.routes.push((path.to_owned(), Choice::Excluded));
+        self
+    }
+
+    /// A request's endpoint is the one of `names` whose index `choose` gives; with `None`, or past
+    /// their end, it is found as without this (default: no such function).
+    ///
+    /// The function is called for each request whose exact path is not given. A panic of it is `None`.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::registry::Registry;
+    /// use dynamo_metrics_tower::MetricsLayer;
+    ///
+    /// let layer = MetricsLayer::builder(&Registry::new().component("api"))
+    ///     .choose(["batch", "interactive"], |head| {
+    ///         let class = head.headers.get("x-class")?;
+    ///         ["batch", "interactive"].iter().position(|name| class == name)
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), dynamo_metrics_tower::BuildError>(())
+    /// ```
+    pub fn choose<'a>(
+        mut self,
+        names: impl IntoIterator<Item = &'a str>,
+        choose: impl Fn(&RequestHead<'_>) -> Option<usize> + Send + Sync + 'static,
+    ) -> Self {
+        self.chosen = Some((Arc::new(choose), names.into_iter().map(str::to_owned).collect()));
+        self
+    }
+
+    /// Requests whose URI is at `authority`, as `10.0.0.1:8000`, are the endpoint `name`, whatever
+    /// their path (default: only by what is given otherwise). Several authorities may share a name.
+    ///
+    /// Meant for [`MetricsLayer::client`], where URIs are whole.
+    pub fn upstream(mut self, authority: &str, name: &str) -> Self {
+        self.upstreams.push((authority.to_owned(), name.to_owned()));
+        self
+    }
+
+    /// The methods of a gRPC service are endpoints of their own (default: no service is known).
+    ///
+    /// `service` is its whole name, package included (tonic's `NamedService::NAME`); its method `Say` is
+    /// the endpoint `package_Service_Say`, and has [`GrpcMetrics`](dynamo_metrics::llm::GrpcMetrics) as well, with all statuses at zero.
+    /// gRPC requests to what is not known are the endpoint `_OTHER` then.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::{encode, registry::Registry};
+    /// use dynamo_metrics_tower::MetricsLayer;
+    ///
+    /// let registry = Registry::new();
+    /// let layer = MetricsLayer::builder(&registry.component("api"))
+    ///     .grpc_service("inference.GRPCInferenceService", ["ModelInfer", "ModelStreamInfer"])
+    ///     .build()?;
+    /// assert!(encode::text(&registry).contains(
+    ///     "dynamo_component_grpc_status_total{code=\"UNAVAILABLE\",dynamo_component=\"api\",\
+    ///      dynamo_endpoint=\"inference_GRPCInferenceService_ModelInfer\"} 0"
+    /// ));
+    /// # Ok::<(), dynamo_metrics_tower::BuildError>(())
+    /// ```
+    pub fn grpc_service<'a>(
+        mut self,
+        service: &str,
+        methods: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let methods = methods.into_iter().map(|method| (service.to_owned(), method.to_owned()));
+        self.grpc.extend(methods);
+        self
+    }
+
+    /// The same for every service of an encoded `FileDescriptorSet`, as reflection servers take it
+    /// (default: none).
+    pub fn grpc_descriptor_set(mut self, set: &[u8]) -> Self {
+        match descriptor::methods(set) {
+            Some(methods) => self.grpc.extend(methods),
+            None => self.bad_descriptor = true,
+        }
+        self
+    }
+
+    /// Requests are endpoints by axum's `MatchedPath`, the template of their route (default: only by
+    /// what is given here).
+    ///
+    /// A template that is given by [`route`](Self::route) has the name that it has there; another is
+    /// called by its text, with `_` for `/` and `by_` before a parameter: `/v1/models/{model}` is
+    /// `v1_models_by_model`. Templates whose names come out the same are one endpoint. An endpoint
+    /// is registered when it is first asked for, 1 024 at most; routes are code, so there is an end to
+    /// them.
+    ///
+    /// The layer has to be on the router (`Router::layer`), which knows no template outside of it.
+    ///
+    /// # Cost
+    /// A look into the request's extensions and a hash of the template, once it is registered.
+    ///
+    /// # Examples
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use dynamo_metrics::registry::Registry;
+    /// use dynamo_metrics_tower::MetricsLayer;
+    ///
+    /// let layer = MetricsLayer::builder(&Registry::new().component("api")).matched_routes().build()?;
+    /// let app: Router = Router::new().route("/v1/models/{model}", get(|| async {})).layer(layer);
+    /// # Ok::<(), dynamo_metrics_tower::BuildError>(())
+    /// ```
+    #[cfg(feature = "axum")]
+    pub fn matched_routes(mut self) -> Self {
+        self.matched = true;
+        self
+    }
+
+    /// Every endpoint's series have a label `method` with values from `methods` (default: none has).
+    pub fn method_labels(mut self, methods: MethodLabels) -> Self {
+        self.methods = Some(methods);
+        self
+    }
+
+    /// Chooses how an answer is read for its tokens, by its head (default: by its content type, as
+    /// [`dynamo_metrics::llm::stream`] has it). `None` leaves the choice to the default.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::llm::stream::{Seen, StreamReader};
+    /// use dynamo_metrics::registry::Registry;
+    /// use dynamo_metrics_tower::MetricsLayer;
+    ///
+    /// /// A token on each line.
+    /// struct Lines;
+    ///
+    /// impl StreamReader for Lines {
+    ///     fn read(&mut self, frame: &[u8], seen: &mut Seen) {
+    ///         seen.tokens += frame.iter().filter(|&&byte| byte == b'\n').count() as u64;
+    ///     }
+    /// }
+    ///
+    /// let layer = MetricsLayer::builder(&Registry::new().component("api"))
+    ///     .stream_reader(|head| {
+    ///         let lines = head.headers.get("content-type")? == "text/x-lines";
+    ///         lines.then(|| Box::new(Lines) as Box<dyn StreamReader>)
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), dynamo_metrics_tower::BuildError>(())
+    /// ```
+    pub fn stream_reader(
+        mut self,
+        choose: impl Fn(&http::response::Parts) -> Option<Box<dyn StreamReader>> + Send + Sync + 'static,
+    ) -> Self {
+        self.reader = Some(Arc::new(choose));
+        self
+    }
+
+    /// Registers every endpoint that is known by now.
+    ///
+    /// # Errors
+    /// [`BuildError::Descriptor`] for bytes that are no file descriptor set; [`BuildError::Pattern`],
+    /// [`BuildError::Nameless`] and [`BuildError::RepeatedPath`] for paths
+    /// and names that cannot be; [`BuildError::Register`] if a metric's name is taken.
+    pub fn build(mut self) -> Result<MetricsLayer, BuildError> {
+        let mut by_path = HashMap::default();
+        let mut templates = matchit::Router::new();
+        let mut routes = Vec::with_capacity(self.routes.len());
+        for (path, choice) in std::mem::take(&mut self.routes) {
+            let template = path.contains(['{', '}']);
+            if !path.starts_with('/') || path.contains("/:") || path.contains("/*") {
+                return Err(BuildError::Pattern(path));
+            }
+            let place = match by_path.entry(path) {
+                Entry::Vacant(place) => place,
+                Entry::Occupied(taken) => {
+                    return Err(BuildError::RepeatedPath(taken.key().clone()));
+                }
+            };
+            let path = place.key().clone();
+            if template && templates.insert(path.clone(), routes.len()).is_err() {
+                return Err(BuildError::Pattern(path));
+            }
+            place.insert(routes.len());
+            routes.push(match choice {
+                Choice::Excluded => None,
+                Choice::Endpoint { name, frontend } => {
+                    Some(self.endpoint(&name, &path)?.with_frontend(frontend, &name))
+                }
+            });
+        }
+        if self.bad_descriptor {
+            return Err(BuildError::Descriptor);
+        }
+        let grpc = !self.grpc.is_empty();
+        for (service, method) in std::mem::take(&mut self.grpc) {
+            let (path, name) = (format!("/{service}/{method}"), format!("{service}_{method}"));
+            let Entry::Vacant(place) = by_path.entry(path) else {
+                return Err(BuildError::RepeatedPath(format!("/{service}/{method}")));
+            };
+            let route = self.endpoint(&name, place.key())?;
+            place.insert(routes.len());
+            routes.push(Some(route.with_grpc(&self.scope.endpoint(&name), &name)?));
+        }
+        let other_grpc = grpc.then(|| self.endpoint(OTHER_GRPC, OTHER_GRPC)).transpose()?;
+        let mut by_authority = HashMap::default();
+        for (authority, name) in std::mem::take(&mut self.upstreams) {
+            let route = self.endpoint(&name, &authority)?;
+            if by_authority.insert(authority.clone(), routes.len()).is_some() {
+                return Err(BuildError::RepeatedPath(authority));
+            }
+            routes.push(Some(route));
+        }
+        let chosen = match self.chosen.take() {
+            None => None,
+            Some((choose, names)) => {
+                let routes = names.iter().map(|name| self.endpoint(name, "a function's choice"));
+                Some((choose, routes.collect::<Result<_, _>>()?))
+            }
+        };
+        let unmatched = if self.scope.is_endpoint() {
+            Route::register(&self.scope, UNMATCHED, self.methods.as_ref(), self.side)?
+        } else {
+            self.endpoint(UNMATCHED, UNMATCHED)?
+        };
+        Ok(MetricsLayer(Arc::new(Routes {
+            by_path,
+            templates,
+            given: routes,
+            chosen,
+            #[cfg(feature = "axum")]
+            matched: self.matched.then(|| Matched::new(&self.scope, self.methods.as_ref())),
+            unmatched,
+            other_grpc,
+            side: self.side,
+            by_authority,
+            reader: self.reader,
+        })))
+    }
+
+    /// Registers the endpoint `name` of `whom`.
+    fn endpoint(&self, name: &str, whom: &str) -> Result<Route, BuildError> {
+        let scope = self.scope.endpoint(name);
+        if !scope.is_endpoint() {
+            return Err(BuildError::Nameless(whom.to_owned()));
+        }
+        Route::register(&scope, name, self.methods.as_ref(), self.side)
+    }
+}
+
+impl fmt::Debug for MetricsLayerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetricsLayerBuilder")
+            .field("scope", &self.scope)
+            .field("routes", &self.routes)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dynamo_metrics::registry::Registry;
+    use http::Request;
+
+    use super::*;
+
+    #[test]
+    fn paths_that_would_never_match_are_refused() {
+        let scope = Registry::new().component("api");
+        for path in ["/v1/:model", "/v1/*rest", "v1", "", "/v1/{", "/v1/{*rest}/more"] {
+            let built = MetricsLayer::builder(&scope).route(path, "x").build();
+            assert_eq!(built.err(), Some(BuildError::Pattern(path.into())));
+        }
+        let twice = MetricsLayer::builder(&scope).route("/a", "a").exclude("/a").build();
+        assert_eq!(twice.err(), Some(BuildError::RepeatedPath("/a".into())));
+        let nameless = MetricsLayer::builder(&scope).route("/a", "").build();
+        assert_eq!(nameless.err(), Some(BuildError::Nameless("/a".into())));
+        let bytes = MetricsLayer::builder(&scope).grpc_descriptor_set(b"\xff").build();
+        assert_eq!(bytes.err(), Some(BuildError::Descriptor));
+        let both = MetricsLayer::builder(&scope).route("/s.S/M", "m").grpc_service("s.S", ["M"]);
+        assert_eq!(both.build().err(), Some(BuildError::RepeatedPath("/s.S/M".into())));
+        let two = MetricsLayer::builder(&scope).route("/{a}", "a").route("/{b}", "b").build();
+        assert_eq!(two.err(), Some(BuildError::Pattern("/{b}".into())));
+    }
+
+    #[test]
+    fn an_exact_path_goes_before_a_choice_and_that_before_a_template() {
+        let scope = Registry::new().component("api");
+        let MetricsLayer(routes) = MetricsLayer::builder(&scope)
+            .route("/models/{model}", "card")
+            .route("/models/list", "list")
+            .exclude("/internal/{*rest}")
+            .choose(["chosen"], |head| match head.headers.get("x-choose")?.as_bytes() {
+                b"0" => Some(0),
+                b"1" => Some(1),
+                b"none" => None,
+                other => panic!("an odd choice: {other:?}"),
+            })
+            .build()
+            .unwrap();
+        let place = |path: &str, choice: &str| {
+            let request = Request::get(path).header("x-choose", choice).body(()).unwrap();
+            let found = routes.find(&request)?;
+            let at = |route: &Option<Route>| route.as_ref().is_some_and(|r| std::ptr::eq(r, found));
+            let chosen = &routes.chosen.as_ref().unwrap().1;
+            Some(match routes.given.iter().position(at) {
+                Some(0) => "card",
+                Some(_) => "list",
+                None if std::ptr::eq(found, &raw const chosen[0]) => "chosen",
+                None => "unmatched",
+            })
+        };
+        assert_eq!(place("/models/list", "0"), Some("list"));
+        assert_eq!(place("/models/llama", "0"), Some("chosen"));
+        for no_choice in ["none", "1", "panic"] {
+            assert_eq!(place("/models/llama", no_choice), Some("card"));
+            assert_eq!(place("/models/a/b", no_choice), Some("unmatched"));
+            assert_eq!(place("/internal/a/b", no_choice), None);
+        }
+    }
+}

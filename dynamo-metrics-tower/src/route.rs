@@ -1,0 +1,91 @@
+//! One endpoint of a layer, as a whole or by method.
+
+use std::sync::{Arc, OnceLock};
+
+use dynamo_metrics::llm::{EndpointMetrics, FrontendMetrics, GrpcMetrics, Side};
+use dynamo_metrics::registry::{RegisterError, Scope};
+use http::Method;
+
+use crate::error::BuildError;
+use crate::methods::MethodLabels;
+
+/// One endpoint.
+#[derive(Debug)]
+pub(crate) struct Route {
+    endpoint: EndpointMetrics,
+    by_method: Option<ByMethod>,
+    pub(crate) frontend: Option<(FrontendMetrics, Arc<str>)>,
+    pub(crate) grpc: Option<GrpcMetrics>,
+}
+
+/// The endpoint's series for each method, made when that is first used. What is no method of the
+/// set is counted by the endpoint's own.
+#[derive(Debug)]
+struct ByMethod {
+    side: Side,
+    scope: Scope,
+    methods: MethodLabels,
+    made: Box<[OnceLock<Option<EndpointMetrics>>]>,
+}
+
+impl Route {
+    pub(crate) fn register(
+        scope: &Scope,
+        name: &str,
+        methods: Option<&MethodLabels>,
+        side: Side,
+    ) -> Result<Self, BuildError> {
+        let other = methods.map(|methods| ("method", methods.label(usize::MAX)));
+        let endpoint = register(side, scope, other.as_slice())
+            .map_err(|source| BuildError::Register { endpoint: name.to_owned(), source })?;
+        let by_method = methods.map(|methods| ByMethod {
+            side,
+            scope: scope.clone(),
+            methods: methods.clone(),
+            made: (1..methods.len()).map(|_| OnceLock::new()).collect(),
+        });
+        Ok(Self { endpoint, by_method, frontend: None, grpc: None })
+    }
+
+    pub(crate) fn with_frontend(self, frontend: Option<FrontendMetrics>, name: &str) -> Self {
+        Self { frontend: frontend.map(|frontend| (frontend, name.into())), ..self }
+    }
+
+    pub(crate) fn with_grpc(self, scope: &Scope, name: &str) -> Result<Self, BuildError> {
+        let grpc = GrpcMetrics::register(scope)
+            .map_err(|source| BuildError::Register { endpoint: name.to_owned(), source })?;
+        Ok(Self { grpc: Some(grpc), ..self })
+    }
+
+    /// Where requests of `method` count.
+    pub(crate) fn endpoint(&self, method: &Method) -> &EndpointMetrics {
+        self.by_method.as_ref().and_then(|set| set.find(method)).unwrap_or(&self.endpoint)
+    }
+
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &EndpointMetrics> {
+        let made = self.by_method.iter().flat_map(|set| &set.made);
+        std::iter::once(&self.endpoint).chain(made.filter_map(|made| made.get()?.as_ref()))
+    }
+}
+
+impl ByMethod {
+    fn find(&self, method: &Method) -> Option<&EndpointMetrics> {
+        let index = self.methods.index(method);
+        let make = || {
+            let labels = [("method", self.methods.label(index))];
+            register(self.side, &self.scope, &labels).ok()
+        };
+        self.made.get(index)?.get_or_init(make).as_ref()
+    }
+}
+
+fn register(
+    side: Side,
+    scope: &Scope,
+    labels: &[(&str, &str)],
+) -> Result<EndpointMetrics, RegisterError> {
+    match side {
+        Side::Client => EndpointMetrics::register_upstream(scope, labels),
+        _ => EndpointMetrics::register_with(scope, labels),
+    }
+}

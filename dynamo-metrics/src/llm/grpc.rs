@@ -1,0 +1,316 @@
+//! gRPC: messages as they pass in both directions, and the status that each call ends with.
+
+use std::sync::Arc;
+
+use bytes::Buf;
+use http::HeaderMap;
+
+use super::endpoint::PREFIX;
+use super::stream::is_grpc;
+use crate::label::{LabelSet, LabelValue};
+use crate::metric::Counter;
+use crate::registry::{DynamicFamily, Family, RegisterError, Scope};
+
+/// Slices of a frame that are looked at; messages of a body that is cut finer are counted no further.
+const MOST_SLICES: usize = 16;
+
+/// A flag and a length stand before each message.
+const PREFIX_BYTES: u8 = 5;
+
+/// gRPC's statuses by their numbers, and one for all that is none of them.
+const CODES: [&str; 18] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+    "_OTHER",
+];
+
+/// What is measured of one gRPC method, besides what is of every endpoint.
+///
+/// | metric (`dynamo_component_` ..) | what it says |
+/// |---|---|
+/// | `grpc_status_total{code}` | calls by the status that they were told; all codes are there at zero |
+/// | `grpc_messages_total{direction}` | messages that passed whole, `sent` and `received` |
+///
+/// # Unit
+/// Calls; messages.
+/// # Source
+/// The status is `grpc-status` in the trailers, or else in the head; a call that ends without has
+/// none, only its outcome. What is no number of gRPC's is `_OTHER`. Messages are counted by their
+/// length prefixes, whatever frames they come in and whether they are compressed.
+/// # Cost
+/// A step over each message's prefix; nothing of a message is looked at.
+#[derive(Debug, Clone)]
+pub struct GrpcMetrics(Arc<Metrics>);
+
+/// Which end of a call is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Side {
+    /// The one that answers: it receives the request's body.
+    #[default]
+    Server,
+    /// The one that asks: it sends the request's body.
+    Client,
+}
+
+/// Counts the messages of one body.
+#[derive(Debug, Clone)]
+pub struct GrpcMessages {
+    counter: Counter,
+    /// The length, as far as it has come.
+    length: [u8; 4],
+    /// Bytes of the prefix that have come.
+    prefix: u8,
+    /// Bytes of the message that have not.
+    left: usize,
+    /// A frame could not be looked at, so that nobody knows where messages begin.
+    lost: bool,
+}
+
+/// The answer of one call.
+#[derive(Debug)]
+pub(super) struct GrpcCall {
+    metrics: GrpcMetrics,
+    messages: GrpcMessages,
+    /// The answer is one of gRPC's.
+    answered: bool,
+    /// Where the status stands among the codes.
+    status: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Metrics {
+    sent: Counter,
+    received: Counter,
+    codes: [Counter; CODES.len()],
+}
+
+#[derive(Debug, Clone, Copy, LabelValue)]
+enum Direction {
+    Sent,
+    Received,
+}
+
+#[derive(LabelSet)]
+struct ByDirection {
+    direction: Direction,
+}
+
+impl GrpcMetrics {
+    /// Registers the set in `scope`, mostly an endpoint's.
+    ///
+    /// # Errors
+    /// [`RegisterError::Conflict`] and its like, if one of the names is taken by something else.
+    pub fn register(scope: &Scope) -> Result<Self, RegisterError> {
+        let scope = scope.or_prefix(PREFIX);
+        let codes: DynamicFamily<Counter, 1> = scope
+            .counter("grpc_status_total", "gRPC calls, by the status that they were told.")
+            .dynamic_family(["code"])?;
+        let messages: Family<ByDirection, Counter> =
+            scope.counter("grpc_messages_total", "gRPC messages that passed whole.").family()?;
+        Ok(Self(Arc::new(Metrics {
+            sent: messages.with(&ByDirection { direction: Direction::Sent }),
+            received: messages.with(&ByDirection { direction: Direction::Received }),
+            codes: CODES.map(|code| codes.with([code])),
+        })))
+    }
+
+    /// Counts the messages of a request with these headers; `None` if it is none of gRPC's.
+    #[must_use]
+    pub fn request_messages(&self, headers: &HeaderMap, side: Side) -> Option<GrpcMessages> {
+        is_grpc(headers).then(|| match side {
+            Side::Server => GrpcMessages::new(&self.0.received),
+            Side::Client => GrpcMessages::new(&self.0.sent),
+        })
+    }
+}
+
+impl GrpcMessages {
+    fn new(counter: &Counter) -> Self {
+        Self { counter: counter.clone(), length: [0; 4], prefix: 0, left: 0, lost: false }
+    }
+
+    /// A frame of the body passes.
+    pub fn read(&mut self, data: &impl Buf) {
+        if self.lost {
+            return;
+        }
+        let mut slices = [std::io::IoSlice::new(&[]); MOST_SLICES];
+        let filled = data.chunks_vectored(&mut slices);
+        let slices = slices.get(..filled).unwrap_or_default();
+        if slices.iter().map(|slice| slice.len()).sum::<usize>() < data.remaining() {
+            tracing::debug!(
+                "a frame cannot be looked at whole; its messages are counted no further"
+            );
+            self.lost = true;
+            return;
+        }
+        let whole = slices.iter().map(|slice| self.step(slice)).sum();
+        if whole > 0 {
+            self.counter.inc_by(whole);
+        }
+    }
+
+    /// Goes over bytes, and tells how many messages they end.
+    fn step(&mut self, mut bytes: &[u8]) -> u64 {
+        let mut whole = 0;
+        while let Some((&byte, rest)) = bytes.split_first() {
+            if self.prefix < PREFIX_BYTES {
+                // The flag is not looked at, the other four are.
+                if let Some(place) =
+                    usize::from(self.prefix).checked_sub(1).and_then(|i| self.length.get_mut(i))
+                {
+                    *place = byte;
+                }
+                self.prefix += 1;
+                bytes = rest;
+                if self.prefix < PREFIX_BYTES {
+                    continue;
+                }
+                self.left = usize::try_from(u32::from_be_bytes(self.length)).unwrap_or(usize::MAX);
+            }
+            let passed = self.left.min(bytes.len());
+            self.left -= passed;
+            bytes = bytes.get(passed..).unwrap_or_default();
+            if self.left == 0 {
+                self.prefix = 0;
+                whole += 1;
+            }
+        }
+        whole
+    }
+}
+
+impl GrpcCall {
+    pub(super) fn start(metrics: &GrpcMetrics, side: Side) -> Self {
+        let messages = GrpcMessages::new(match side {
+            Side::Server => &metrics.0.sent,
+            Side::Client => &metrics.0.received,
+        });
+        Self { metrics: metrics.clone(), messages, answered: false, status: None }
+    }
+
+    /// Its head has come, and is one of gRPC's.
+    pub(super) fn head(&mut self, headers: &HeaderMap) {
+        self.answered = true;
+        self.status(headers);
+    }
+
+    /// What knows the status may know it better than what came before.
+    pub(super) fn status(&mut self, headers: &HeaderMap) {
+        if let Some(status) = headers.get("grpc-status") {
+            self.status = Some(place_of(status.as_bytes()));
+        }
+    }
+
+    pub(super) fn data(&mut self, data: &impl Buf) {
+        if self.answered {
+            self.messages.read(data);
+        }
+    }
+
+    pub(super) fn end(self) {
+        if let Some(code) = self.status.and_then(|status| self.metrics.0.codes.get(status)) {
+            code.inc();
+        }
+    }
+}
+
+/// Where a status stands among the codes.
+fn place_of(status: &[u8]) -> usize {
+    let other = CODES.len() - 1;
+    let digits = |byte: &u8| byte.is_ascii_digit();
+    match status {
+        [digit] if digits(digit) => usize::from(digit - b'0'),
+        [b'1', digit] if digits(digit) => (10 + usize::from(digit - b'0')).min(other),
+        _ => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::registry::Registry;
+
+    fn message(flag: u8, length: usize) -> Vec<u8> {
+        let mut message = vec![flag];
+        message.extend(u32::try_from(length).unwrap().to_be_bytes());
+        message.resize(5 + length, 0xAB);
+        message
+    }
+
+    /// Messages that these frames end.
+    fn count<'a>(frames: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+        let metrics = GrpcMetrics::register(&Registry::new().endpoint("e")).unwrap();
+        let mut messages = GrpcMessages::new(&metrics.0.sent);
+        for frame in frames {
+            messages.read(&Bytes::copy_from_slice(frame));
+        }
+        metrics.0.sent.get()
+    }
+
+    #[test]
+    fn messages_are_counted_whatever_frames_they_come_in() {
+        let mut body = Vec::new();
+        for length in [0, 1, 300, 0, 70_000, 5] {
+            body.extend(message(u8::from(length == 300), length));
+        }
+        for size in [1, 2, 3, 4, 5, 6, 7, 64, 1_000, body.len()] {
+            assert_eq!(count(body.chunks(size)), 6, "in frames of {size}");
+        }
+        assert_eq!(count([&message(0, 20).repeat(1_000)[..]]), 1_000);
+    }
+
+    #[test]
+    fn a_message_that_is_cut_is_not_counted() {
+        let body = message(0, 10);
+        assert_eq!(count([&body[..14]]), 0);
+        assert_eq!(count([&body[..3]]), 0);
+        assert_eq!(count([&[0, 0xFF, 0xFF, 0xFF, 0xFF, 1][..]]), 0);
+    }
+
+    #[test]
+    fn a_frame_of_two_pieces_is_one() {
+        let metrics = GrpcMetrics::register(&Registry::new().endpoint("e")).unwrap();
+        let mut messages = GrpcMessages::new(&metrics.0.sent);
+        let body = message(0, 10);
+        messages.read(&Bytes::copy_from_slice(&body[..7]).chain(&body[7..]));
+        assert_eq!(metrics.0.sent.get(), 1);
+    }
+
+    #[test]
+    fn statuses_are_of_a_closed_set() {
+        for (status, code) in [
+            (&b"0"[..], "OK"),
+            (b"9", "FAILED_PRECONDITION"),
+            (b"10", "ABORTED"),
+            (b"16", "UNAUTHENTICATED"),
+            (b"17", "_OTHER"),
+            (b"19", "_OTHER"),
+            (b"99", "_OTHER"),
+            (b"-1", "_OTHER"),
+            (b"abc", "_OTHER"),
+            (b"", "_OTHER"),
+            (b"00", "_OTHER"),
+        ] {
+            assert_eq!(CODES[place_of(status)], code);
+        }
+    }
+}

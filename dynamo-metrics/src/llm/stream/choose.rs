@@ -1,0 +1,138 @@
+//! Which reader reads which body, by its head.
+
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
+
+use super::frames::Unread;
+use super::{Events, Grpc, JsonAnswer, KServe, Ndjson, Sse, StreamReader, Uninspected};
+
+/// The method whose messages [`KServe`] reads.
+const MODEL_STREAM_INFER: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
+
+/// What a content type stands for, as far as there are readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Media {
+    Sse,
+    Ndjson,
+    Grpc,
+    Json,
+    Other,
+}
+
+/// The reader for a body with this head; none if its content type has none.
+///
+/// Events and records are read as [`Events`]; gRPC's messages are counted, since only their method
+/// tells what they are; JSON is read for its usage where the status is a good one. A body that is
+/// encoded is reported as that.
+#[must_use]
+pub(crate) fn reader_for(status: StatusCode, headers: &HeaderMap) -> Option<Box<dyn StreamReader>> {
+    let media = media(headers);
+    if media == Media::Other || (media == Media::Json && !status.is_success()) {
+        return None;
+    }
+    if headers.get_all(CONTENT_ENCODING).iter().any(|value| value != "identity") {
+        return Some(Box::new(Unread(Uninspected::Encoded)));
+    }
+    Some(match media {
+        Media::Sse => Box::new(Sse::new(Events::default())),
+        Media::Ndjson => Box::new(Ndjson::new(Events::default())),
+        Media::Grpc => Box::new(Grpc::count()),
+        Media::Json => Box::new(JsonAnswer::default()),
+        Media::Other => return None,
+    })
+}
+
+/// The reader for what the gRPC method of this path streams, if there is one that knows it.
+///
+/// # Examples
+/// ```
+/// use dynamo_metrics::llm::stream::reader_of_method;
+///
+/// assert!(reader_of_method("/inference.GRPCInferenceService/ModelStreamInfer").is_some());
+/// assert!(reader_of_method("/my.Service/Say").is_none());
+/// ```
+#[must_use]
+pub fn reader_of_method(path: &str) -> Option<Box<dyn StreamReader>> {
+    (path == MODEL_STREAM_INFER)
+        .then(|| Box::new(Grpc::new(KServe::default())) as Box<dyn StreamReader>)
+}
+
+/// Whether the headers declare a stream of events or records.
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+    matches!(media(headers), Media::Sse | Media::Ndjson)
+}
+
+/// Whether the headers declare gRPC.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    media(headers) == Media::Grpc
+}
+
+fn media(headers: &HeaderMap) -> Media {
+    const GRPC: &[u8] = b"application/grpc";
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Media::Other };
+    let value = value.as_bytes();
+    let name = value.split(|&byte| byte == b';').next().unwrap_or(value).trim_ascii();
+    let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+    let is_any = |others: &[&[u8]]| others.iter().any(|other| is(other));
+    if is(b"text/event-stream") {
+        Media::Sse
+    } else if is(b"application/json") {
+        Media::Json
+    } else if is_any(&[
+        b"application/x-ndjson",
+        b"application/ndjson",
+        b"application/jsonl",
+        b"application/x-jsonlines",
+    ]) {
+        Media::Ndjson
+    } else if name.get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
+        && matches!(name.get(GRPC.len()), None | Some(b'+'))
+    {
+        Media::Grpc
+    } else {
+        Media::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::super::Seen;
+    use super::*;
+
+    fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(k, v)| (k.clone(), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn readers_are_chosen_by_the_headers() {
+        for (name, media) in [
+            ("Text/Event-Stream ; charset=utf-8", Media::Sse),
+            ("application/x-ndjson", Media::Ndjson),
+            ("application/json", Media::Json),
+            ("application/grpc+proto", Media::Grpc),
+            ("application/grpc-web", Media::Other),
+            ("text/html", Media::Other),
+        ] {
+            let headers = headers(&[(CONTENT_TYPE, name)]);
+            assert_eq!(super::media(&headers), media, "{name}");
+            let reader = reader_for(StatusCode::OK, &headers);
+            assert_eq!(reader.is_some(), media != Media::Other, "{name}");
+        }
+        assert!(reader_for(StatusCode::OK, &HeaderMap::new()).is_none());
+        let json = headers(&[(CONTENT_TYPE, "application/json")]);
+        assert!(reader_for(StatusCode::BAD_REQUEST, &json).is_none());
+    }
+
+    #[test]
+    fn what_is_encoded_is_reported_and_not_read() {
+        for (encoding, uninspected) in [("gzip", Some(Uninspected::Encoded)), ("identity", None)] {
+            let types = [(CONTENT_TYPE, "text/event-stream"), (CONTENT_ENCODING, encoding)];
+            let mut reader = reader_for(StatusCode::OK, &headers(&types)).unwrap();
+            let mut seen = Seen::default();
+            reader.read(b"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n", &mut seen);
+            assert_eq!((seen.uninspected, seen.tokens == 0), (uninspected, encoding == "gzip"));
+        }
+    }
+}
