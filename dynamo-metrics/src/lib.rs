@@ -39,11 +39,11 @@
 // Generated code names this crate from outside; it must find it from inside as well.
 extern crate self as dynamo_metrics;
 
+mod causes;
 mod cell;
 pub mod clock;
 pub mod dynamo;
 pub mod encode;
-mod error;
 #[cfg(feature = "exporter")]
 pub mod exporter;
 pub mod foreign;

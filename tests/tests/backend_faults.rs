@@ -253,9 +253,6 @@ async fn a_late_backend_is_waited_for_no_longer_than_it_may_take() {
 
 #[tokio::test(start_paused = true)]
 async fn a_scrape_waits_less_than_its_scraper_does() {
-    let peer = Peer::start([Step::Hang]).await;
-    let slow = Backend::new(&peer.url()).unwrap().timeout(Duration::from_secs(3_600));
-    let story = Story::new(slow).await;
     for (header, least, most) in [
         (Some("2"), 1_400, 2_000),
         (Some("1.000"), 400, 1_000),
@@ -270,6 +267,10 @@ async fn a_scrape_waits_less_than_its_scraper_does() {
         (Some("soon"), 9_000, 10_001),
         (Some("1e300"), 9_000, 10_001),
     ] {
+        // Each of its own: a fetch goes on for those who wait longer.
+        let peer = Peer::start([Step::Hang]).await;
+        let slow = Backend::new(&peer.url()).unwrap().timeout(Duration::from_secs(3_600));
+        let story = Story::new(slow).await;
         let mut request = Request::get("/metrics");
         if let Some(seconds) = header {
             request = request.header("X-Prometheus-Scrape-Timeout-Seconds", seconds);

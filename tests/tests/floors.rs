@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up. Modules on one floor do not import each other.
 const FLOORS: [&[&str]; 8] = [
-    &["sync", "clock", "error", "name", "unit"],
+    &["sync", "causes", "clock", "name", "unit"],
     &["cell", "label"],
     &["metric"],
     &["registry"],

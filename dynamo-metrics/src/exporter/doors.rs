@@ -17,8 +17,8 @@ use super::body::ExporterBody;
 use super::push::Pushes;
 use super::read::{ReadError, read};
 use super::{busy, not_allowed, plain};
+use crate::causes::whole;
 use crate::clock;
-use crate::error::whole;
 
 /// Most bytes of a list of backends.
 const LONGEST_LIST: usize = 64 * 1024;

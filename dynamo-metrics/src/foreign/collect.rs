@@ -7,7 +7,7 @@ use super::check;
 use super::fault::{Flaw, Reason};
 use super::limits::DEFAULT;
 use super::{Fault, Format, Parsed, Value, parse};
-use crate::error::whole;
+use crate::causes::whole;
 use crate::label::LabelValue as _;
 use crate::metric::MetricKind;
 #[cfg(feature = "exporter")]

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinError, spawn_blocking};
 use tokio::time::timeout;
 
-use crate::error::whole;
+use crate::causes::whole;
 use crate::exporter::ask::{FROM_BACKEND, SCRAPE_TIMEOUT};
 use crate::exporter::read::{ReadError, read};
 use crate::foreign::{Format, Limits, Parsed, parse};
