@@ -28,7 +28,7 @@ const OTHER_GRPC: &str = "_OTHER";
 /// The choices of a [`MetricsLayer`].
 ///
 /// A request's endpoint is, in this order: that of its [`upstream`](Self::upstream); that of its exact path; what [`choose`](Self::choose)
-/// says; that of axum's route ([`matched_routes`](Self::matched_routes)), or else of the template
+/// says; that of axum's route (`matched_routes`), or else of the template
 /// that its path fits; `unmatched`. Nothing of it that a client sent becomes a name.
 #[derive(Clone)]
 #[must_use = "nothing is measured before `build`"]
