@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::process::Command;
+use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::{Context as _, ensure};
@@ -52,6 +53,9 @@ pub struct Options {
     /// Records and scrapes for so many minutes, ten if no number is given, instead of all else.
     #[arg(long, value_name = "MINUTES", num_args = 0..=1, default_missing_value = "10")]
     soak: Option<u64>,
+    /// With `--soak`, seconds from one scrape's start to the next, of each scraper.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    every: u64,
 }
 
 /// A row that was run.
@@ -69,7 +73,7 @@ struct Done {
 /// Whatever a library says, and that one lost something.
 pub fn bench(options: &Options) -> anyhow::Result<bool> {
     if let Some(minutes) = options.soak {
-        return soaked(minutes.max(1));
+        return soaked(minutes.max(1), Duration::from_secs(options.every));
     }
     let wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only));
     row::prove()?;
@@ -111,8 +115,8 @@ pub fn bench(options: &Options) -> anyhow::Result<bool> {
 }
 
 /// Soaks, and puts what is told of it at the end of `RESULTS.md`, if it took long enough to rely on.
-fn soaked(minutes: u64) -> anyhow::Result<bool> {
-    let (section, is_well) = soak::soak(minutes)?;
+fn soaked(minutes: u64, every: Duration) -> anyhow::Result<bool> {
+    let (section, is_well) = soak::soak(minutes, every)?;
     println!("\n{section}");
     if minutes >= ENOUGH {
         let mut results = fs::read_to_string(RESULTS).unwrap_or_default();

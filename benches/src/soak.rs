@@ -30,9 +30,6 @@ const HISTOGRAMS: usize = 1_000;
 /// How long there is scraping, and how long there is none.
 const SLICE: Duration = Duration::from_secs(5);
 
-/// From one scrape's start to the next, of each scraper.
-const PAUSE: Duration = Duration::from_secs(1);
-
 /// Operations between two looks at whether the slice is over.
 const BATCH: usize = 4_096;
 
@@ -83,6 +80,7 @@ struct Scraped {
 #[derive(Default)]
 struct Outcome {
     minutes: u64,
+    every: Duration,
     /// Work without scraping and with it, slice by slice.
     slices: Vec<[Work; 2]>,
     scraped: [Scraped; 2],
@@ -97,7 +95,7 @@ struct Outcome {
 /// # Errors
 /// What the exporter says if it cannot listen, what is not to be read of the machine, and that
 /// something was lost.
-pub(crate) fn soak(minutes: u64) -> anyhow::Result<(String, bool)> {
+pub(crate) fn soak(minutes: u64, every: Duration) -> anyhow::Result<(String, bool)> {
     let recorded = Recorded::new()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let server = runtime.block_on(Exporter::new(&recorded.registry).bind("127.0.0.1:0"))?;
@@ -108,7 +106,7 @@ pub(crate) fn soak(minutes: u64) -> anyhow::Result<(String, bool)> {
         // Slabs, sockets and buffers are made here and not in a figure.
         let before = recorded.slice(Duration::from_secs(1)).operations;
         let first = FORMATS.iter().try_for_each(|(_, accept)| scrape(address, accept).map(drop));
-        let outcome = first.and_then(|()| run(&recorded, address, minutes));
+        let outcome = first.and_then(|()| run(&recorded, address, (minutes, every)));
         drop(stop);
         let outcome = outcome?;
         let [without, with] = outcome.totals();
@@ -117,14 +115,18 @@ pub(crate) fn soak(minutes: u64) -> anyhow::Result<(String, bool)> {
     })
 }
 
-fn run(recorded: &Recorded, address: SocketAddr, minutes: u64) -> anyhow::Result<Outcome> {
+fn run(
+    recorded: &Recorded,
+    address: SocketAddr,
+    (minutes, every): (u64, Duration),
+) -> anyhow::Result<Outcome> {
     let (busy_before, own_before, start) = (busy()?, own(), Instant::now());
-    let mut outcome = Outcome { minutes, resident: vec![resident()?], ..Outcome::default() };
+    let mut outcome = Outcome { minutes, every, resident: vec![resident()?], ..Outcome::default() };
     let minute = Duration::from_secs(60);
     let mut next = minute;
     while start.elapsed() < minute * u32::try_from(minutes)? {
         let without = recorded.slice(SLICE);
-        let (with, scraped) = under_scrapes(address, || recorded.slice(SLICE));
+        let (with, scraped) = under_scrapes(address, every, || recorded.slice(SLICE));
         outcome.slices.push([without, with]);
         for (all, new) in outcome.scraped.iter_mut().zip(scraped) {
             all.add(new);
@@ -281,9 +283,9 @@ impl Outcome {
 
     fn report(&self) -> String {
         let mut text = format!(
-            "{TITLE}\n\nWritten by `cargo xtask bench --soak {0}`, on {1}.\n\n\
+            "{TITLE}\n\nWritten by `cargo xtask bench --soak {0} --every {4}`, on {1}.\n\n\
              - {COUNTERS} counters and {HISTOGRAMS} histograms are scraped over loopback by two clients, a page\n  \
-             each second and format, while all cores record; {2} s with scraping follow {2} s without.\n\
+             of each format every {4} s, while all cores record; {2} s with scraping follow {2} s without.\n\
              - An operation is four: a gauge up, a counter, a histogram, the gauge down. Its cost is processor\n  \
              time of the thread that records; what is kept is the median over the pairs of slices.\n\
              - All operations were on the page in the end. Others took {3:.0} % of the machine meanwhile.\n\n\
@@ -292,6 +294,7 @@ impl Outcome {
             machine::machine(),
             SLICE.as_secs(),
             self.others * 100.0,
+            self.every.as_secs(),
         );
         let limits =
             [format!("{:.0} %", 100.0 * (1.0 - SLOWER)), format!("{:.0} %", 100.0 * LARGER)];
@@ -327,7 +330,11 @@ impl Outcome {
 }
 
 /// Does `work` while a page of each format is asked for again and again.
-fn under_scrapes<T>(address: SocketAddr, work: impl FnOnce() -> T) -> (T, [Scraped; 2]) {
+fn under_scrapes<T>(
+    address: SocketAddr,
+    every: Duration,
+    work: impl FnOnce() -> T,
+) -> (T, [Scraped; 2]) {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let scraping = FORMATS.map(|(_, accept)| {
@@ -344,7 +351,7 @@ fn under_scrapes<T>(address: SocketAddr, work: impl FnOnce() -> T) -> (T, [Scrap
                         }
                     }
                     seen.scrapes += 1;
-                    thread::park_timeout(PAUSE.saturating_sub(start.elapsed()));
+                    thread::park_timeout(every.saturating_sub(start.elapsed()));
                 }
                 seen
             })

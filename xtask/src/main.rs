@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask test
        cargo xtask bench [--check] [--quick] [--only <text>]
-       cargo xtask bench --soak [<minutes>]
+       cargo xtask bench --soak [<minutes>] [--every <seconds>]
        cargo xtask fuzz [<seconds>]
 
   test   fetch what the tests need and the machine lacks, then check the format, lint, build the
@@ -21,7 +21,8 @@ const USAGE: &str = "usage: cargo xtask test
   bench  time ours and other libraries in one run, and write benches/RESULTS.md; --check fails if a
          row of ours is past its budget, --quick takes fewer rounds, --only takes the rows that
          contain a text (these two print the report and write nothing); --soak records and scrapes
-         100 000 series at once instead, for ten minutes or so many
+         100 000 series at once instead, for ten minutes or so many, a scrape every five seconds
+         or so many
   fuzz   give made-up bytes to each reader of bytes from outside, for a minute each or so many
          seconds, and fail at the first that it does not stand
 ";
