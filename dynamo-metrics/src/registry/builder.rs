@@ -9,7 +9,7 @@ use super::error::RegisterError;
 use super::families::{DynamicFamily, Family, OpenFamily};
 use super::family::{Closed, FamilyCore, is};
 use super::group::{Choices, Group};
-use super::index::{Index, Wanted, base};
+use super::index::{Index, Wanted};
 use super::node::Registered;
 use super::scope::Scope;
 use crate::cell::TooManyColumns;
@@ -317,9 +317,9 @@ impl<M: Metric> MetricBuilder<M> {
             }
         }
         // A counter's name is told without its `_total`, and something must be left to tell.
-        metric_name(base(&name, M::TYPE.kind()))?;
+        metric_name(M::TYPE.kind().base(&name))?;
         if let Some(unit) = self.unit {
-            let bare = base(&name, M::TYPE.kind());
+            let bare = M::TYPE.kind().base(&name);
             if !bare.strip_suffix(unit.as_str()).is_some_and(|rest| rest.ends_with('_')) {
                 return Err(RegisterError::UnitSuffix { name, unit });
             }

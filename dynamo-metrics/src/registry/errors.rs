@@ -47,13 +47,13 @@ impl Errors {
         self.counter(kind, reason).inc_by(count);
     }
 
-    /// Counts what is due once.
-    pub(super) fn each(&self, mut show: impl FnMut(&Counter)) {
+    /// Calls `show` with every counter.
+    pub(super) fn each(&self, show: impl FnMut(&Counter)) {
         let counters: Vec<_> = {
             let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
             counters.values().cloned().collect()
         };
-        counters.iter().for_each(&mut show);
+        counters.iter().for_each(show);
     }
 
     fn counter(&self, kind: &'static str, reason: &'static str) -> Counter {

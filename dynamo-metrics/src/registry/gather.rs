@@ -4,8 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::any::Position;
+use super::error::RegisterError;
 use super::errors;
-use super::index::{Families, Wanted, base, find};
+use super::family::FamilyCore;
+use super::index::{Families, Wanted, find};
 use super::merge::{At, Merged, Told};
 use super::node::Tree;
 use super::scope::Scope;
@@ -51,16 +53,13 @@ impl Walk {
         });
         if !told.is_empty() {
             // What is wrong with what was told is told on the same page.
-            let root = tree.root_labels();
-            let (name, help) = (errors::NAME, errors::HELP);
-            let wanted = Wanted { name, help, unit: None, cap: u64::MAX, root: &root };
-            let _ = tree.index.family::<Counter>(&wanted);
+            let _ = own_family(tree, errors::NAME, errors::HELP);
         }
         let families = tree.index.load();
         // Whether a series of others' is ours already is asked after ours were looked at.
         let mut begun = HashMap::new();
         for family in told.iter().flat_map(|(_, answer)| answer.families.iter()) {
-            if let Ok(at) = find(&families, base(&family.name, family.kind)) {
+            if let Ok(at) = find(&families, family.kind.base(&family.name)) {
                 begun.entry(at).or_insert_with(|| families[at].begin());
             }
         }
@@ -70,7 +69,7 @@ impl Walk {
             merged
         });
         // Their own family may be one of those, and is looked at when it is come to.
-        if let Ok(at) = find(&families, base(errors::NAME, MetricKind::Counter)) {
+        if let Ok(at) = find(&families, MetricKind::Counter.base(errors::NAME)) {
             begun.remove(&at);
         }
         let merged = merged.unwrap_or_default();
@@ -98,7 +97,7 @@ impl Walk {
         if self.only.is_empty() || self.only.contains(name) {
             return true;
         }
-        let base = base(name, kind);
+        let base = kind.base(name);
         let mut sample = base.to_owned();
         self.only.contains(base)
             || kind.suffixes().iter().any(|suffix| {
@@ -118,7 +117,7 @@ impl Walk {
                 (None, None) => return false,
                 (Some(own), Some(other)) => {
                     let head = own.head();
-                    base(&head.name, head.metric_type.kind()).cmp(other.base())
+                    head.metric_type.kind().base(&head.name).cmp(other.base())
                 }
                 (Some(_), None) => std::cmp::Ordering::Less,
                 (None, Some(_)) => std::cmp::Ordering::Greater,
@@ -202,10 +201,18 @@ fn expose(tree: &Tree, name: &str, help: &str, count: &Counter) {
     if count.get() == 0 {
         return;
     }
-    let root = tree.root_labels();
-    let wanted = Wanted { name, help, unit: None, cap: u64::MAX, root: &root };
     // A user who took one of these names keeps it, and does without our counter.
-    if let Ok(family) = tree.index.family::<Counter>(&wanted) {
+    if let Ok(family) = own_family(tree, name, help) {
         family.attach_in_place(count);
     }
+}
+
+/// A family in which the registry tells of itself.
+fn own_family(
+    tree: &Tree,
+    name: &str,
+    help: &str,
+) -> Result<Arc<FamilyCore<Counter>>, RegisterError> {
+    let root = tree.root_labels();
+    tree.index.family(&Wanted { name, help, unit: None, cap: u64::MAX, root: &root })
 }

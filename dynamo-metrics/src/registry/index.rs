@@ -46,7 +46,7 @@ impl Index {
         let mut made: Option<Arc<FamilyCore<M>>> = None;
         loop {
             let families = self.load();
-            let place = match find(&families, base(wanted.name, M::TYPE.kind())) {
+            let place = match find(&families, M::TYPE.kind().base(wanted.name)) {
                 Ok(at) => return agree(&families[at], wanted),
                 Err(place) => place,
             };
@@ -77,7 +77,7 @@ impl Index {
     pub(super) fn remove<M: Metric>(&self, family: &FamilyCore<M>) {
         loop {
             let families = self.load();
-            let name = base(&family.head.name, M::TYPE.kind());
+            let name = M::TYPE.kind().base(&family.head.name);
             let Ok(at) = find(&families, name) else { return };
             // Another one may have its name already.
             if !std::ptr::addr_eq(Arc::as_ptr(&families[at]), family) {
@@ -97,16 +97,11 @@ impl Index {
     }
 }
 
-/// The name of a family in OpenMetrics.
-pub(crate) fn base(name: &str, kind: MetricKind) -> &str {
-    kind.base(name)
-}
-
 /// Where the family of this name in OpenMetrics is, or would be.
 pub(super) fn find(families: &Families, name: &str) -> Result<usize, usize> {
     families.binary_search_by(|family| {
         let head = family.head();
-        base(&head.name, head.metric_type.kind()).cmp(name)
+        head.metric_type.kind().base(&head.name).cmp(name)
     })
 }
 
@@ -154,7 +149,7 @@ pub(super) fn clash<'a>(
     name: &str,
     kind: MetricKind,
 ) -> Option<&'a Arc<dyn AnyFamily>> {
-    let name = base(name, kind);
+    let name = kind.base(name);
     let under = kind.suffixes().iter().find_map(|suffix| {
         // A name that is one of our samples' names.
         let at = find(families, &format!("{name}{suffix}")).ok()?;

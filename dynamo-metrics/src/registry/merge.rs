@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
-use super::index::{self, Families, base};
+use super::index::{self, Families};
 use super::source::{Answer, Asked, Source, Trouble};
 use crate::metric::foreign::Family;
 use crate::metric::visit::{self, Visitor};
@@ -107,7 +107,7 @@ fn add<'a>(
 ) -> Result<(), Trouble> {
     let refused = |reason, text| Trouble { reason, count: family.series.len() as u64, text };
     let (name, kind) = (&*family.name, family.kind);
-    let bare = base(name, kind);
+    let bare = kind.base(name);
     let ours = index::find(own, bare).ok().map(|at| &own[at]);
     let first = drafts.get(bare).and_then(|draft| draft.parts.first()).map(Part::family);
     let ours_is = ours.map(|ours| (&*ours.head().name, ours.head().metric_type.kind()));

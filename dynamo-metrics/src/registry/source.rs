@@ -318,21 +318,25 @@ impl Scope {
         same_label: SameLabel,
         ask: Ask,
     ) -> Option<CollectorHandle> {
+        self.add_source_with(kind, self.owned_labels(), same_label, ask, None)
+    }
+
+    /// The labels that this scope adds.
+    fn owned_labels(&self) -> Vec<(String, String)> {
         let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        let mut labels: Vec<_> = self.labels().map(own).collect();
-        labels.sort_unstable();
-        self.add_source_with(kind, labels, same_label, ask, None)
+        self.labels().map(own).collect()
     }
 
     /// The same, with these labels; `child` is whose values they are.
     pub(super) fn add_source_with(
         &self,
         kind: SourceKind,
-        labels: Vec<(String, String)>,
+        mut labels: Vec<(String, String)>,
         same_label: SameLabel,
         ask: Ask,
         child: Option<Scope>,
     ) -> Option<CollectorHandle> {
+        labels.sort_unstable();
         let errors = Arc::clone(&self.tree.collect_errors);
         let source = Source { kind, labels, same_label, ask, child, errors };
         let asked = Asked::new(What::Source(source));
@@ -360,11 +364,9 @@ impl Registry {
         let (namespaces, lower) = values.split_at(values.len().saturating_sub(2).max(1));
         let lower = lower.iter().cloned().chain([String::new(), String::new()]);
         let levels = [namespaces.join("_")].into_iter().chain(lower);
-        let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        let mut labels: Vec<_> = self.labels().map(own).collect();
+        let mut labels = self.owned_labels();
         let levels = AUTOMATIC_LABELS.into_iter().map(str::to_owned).zip(levels);
         labels.extend(levels.filter(|(_, value)| !value.is_empty()));
-        labels.sort_unstable();
         self.add_source_with(kind, labels, same_label, ask, None).unwrap_or_default()
     }
 }
