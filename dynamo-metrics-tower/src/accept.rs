@@ -243,6 +243,12 @@ impl Arrival {
         self.0.at.elapsed()
     }
 
+    /// When it arrived.
+    #[must_use]
+    pub fn at(&self) -> Instant {
+        self.0.at
+    }
+
     pub(crate) fn comes_through(&self) {
         self.0.came_through.store(true, Ordering::Relaxed);
     }

@@ -1,12 +1,12 @@
 //! The choices of a layer, checked when it is built.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use dynamo_metrics::llm::stream::{ChooseReader, StreamReader};
-use dynamo_metrics::llm::{FrontendMetrics, Side};
+use dynamo_metrics::llm::stream::{ChooseReader, StreamReader, reader_of_method};
+use dynamo_metrics::llm::{EndpointOptions, FrontendMetrics, Side};
 use dynamo_metrics::registry::Scope;
 
 use crate::descriptor;
@@ -16,7 +16,7 @@ use crate::layer::MetricsLayer;
 #[cfg(feature = "axum")]
 use crate::matched::Matched;
 use crate::methods::MethodLabels;
-use crate::route::Route;
+use crate::route::{Route, RouteKinds};
 use crate::routes::{Choose, Routes};
 
 /// The endpoint of requests that are no other's.
@@ -33,7 +33,7 @@ const OTHER_GRPC: &str = "_OTHER";
 #[derive(Clone)]
 #[must_use = "nothing is measured before `build`"]
 pub struct MetricsLayerBuilder {
-    side: Side,
+    kinds: RouteKinds,
     scope: Scope,
     routes: Vec<(String, Choice)>,
     upstreams: Vec<(String, String)>,
@@ -42,8 +42,9 @@ pub struct MetricsLayerBuilder {
     chosen: Option<(Choose, Vec<String>)>,
     #[cfg(feature = "axum")]
     matched: bool,
-    methods: Option<MethodLabels>,
     reader: Option<ChooseReader>,
+    /// The endpoints that were made.
+    named: HashSet<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -54,8 +55,10 @@ enum Choice {
 
 impl MetricsLayerBuilder {
     pub(crate) fn new(scope: &Scope, side: Side) -> Self {
+        let mut kinds = RouteKinds::default();
+        kinds.common.side = side;
         Self {
-            side,
+            kinds,
             scope: scope.clone(),
             routes: Vec::new(),
             upstreams: Vec::new(),
@@ -64,8 +67,8 @@ impl MetricsLayerBuilder {
             chosen: None,
             #[cfg(feature = "axum")]
             matched: false,
-            methods: None,
             reader: None,
+            named: HashSet::new(),
         }
     }
 
@@ -220,7 +223,34 @@ impl MetricsLayerBuilder {
 
     /// Every endpoint's series have a label `method` with values from `methods` (default: none has).
     pub fn method_labels(mut self, methods: MethodLabels) -> Self {
-        self.methods = Some(methods);
+        self.kinds.common.methods = Some(methods);
+        self
+    }
+
+    /// The choices of the endpoint `name` (default: those of all).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use dynamo_metrics::llm::{EndpointOptions, Slo};
+    /// use dynamo_metrics::registry::Registry;
+    /// use dynamo_metrics_tower::MetricsLayer;
+    ///
+    /// let slo = Slo::new().time_to_first_token(Duration::from_millis(300));
+    /// let layer = MetricsLayer::builder(&Registry::new().component("api"))
+    ///     .route("/v1/chat/completions", "chat_completions")
+    ///     .endpoint_options("chat_completions", EndpointOptions::new().slo(slo))
+    ///     .build()?;
+    /// # Ok::<(), dynamo_metrics_tower::BuildError>(())
+    /// ```
+    pub fn endpoint_options(mut self, name: &str, options: EndpointOptions) -> Self {
+        self.kinds.own.insert(name.to_owned(), options);
+        self
+    }
+
+    /// The choices of all endpoints that have none of their own (default: [`EndpointOptions::new`]).
+    pub fn options(mut self, options: EndpointOptions) -> Self {
+        self.kinds.common.options = options;
         self
     }
 
@@ -263,7 +293,8 @@ impl MetricsLayerBuilder {
     /// # Errors
     /// [`BuildError::Descriptor`] for bytes that are no file descriptor set; [`BuildError::Pattern`],
     /// [`BuildError::Nameless`] and [`BuildError::RepeatedPath`] for paths
-    /// and names that cannot be; [`BuildError::Register`] if a metric's name is taken.
+    /// and names that cannot be; [`BuildError::NoEndpoint`] for options of an endpoint that there is
+    /// not; [`BuildError::Register`] if a metric's name is taken.
     pub fn build(mut self) -> Result<MetricsLayer, BuildError> {
         let mut by_path = HashMap::default();
         let mut templates = matchit::Router::new();
@@ -316,37 +347,60 @@ impl MetricsLayerBuilder {
         let chosen = match self.chosen.take() {
             None => None,
             Some((choose, names)) => {
-                let routes = names.iter().map(|name| self.endpoint(name, "a function's choice"));
-                Some((choose, routes.collect::<Result<_, _>>()?))
+                let mut routes = Vec::with_capacity(names.len());
+                for name in &names {
+                    routes.push(self.endpoint(name, "a function's choice")?);
+                }
+                Some((choose, routes))
             }
         };
         let unmatched = if self.scope.is_endpoint() {
-            Route::register(&self.scope, UNMATCHED, self.methods.as_ref(), self.side)?
+            Route::register(&self.scope, UNMATCHED, &self.kinds.of(UNMATCHED))?
         } else {
             self.endpoint(UNMATCHED, UNMATCHED)?
         };
+        self.check_options()?;
         Ok(MetricsLayer(Arc::new(Routes {
             by_path,
             templates,
             given: routes,
             chosen,
             #[cfg(feature = "axum")]
-            matched: self.matched.then(|| Matched::new(&self.scope, self.methods.as_ref())),
+            matched: self.matched.then(|| Matched::new(&self.scope, &self.kinds)),
             unmatched,
             other_grpc,
-            side: self.side,
+            side: self.kinds.common.side,
             by_authority,
             reader: self.reader,
         })))
     }
 
     /// Registers the endpoint `name` of `whom`.
-    fn endpoint(&self, name: &str, whom: &str) -> Result<Route, BuildError> {
+    fn endpoint(&mut self, name: &str, whom: &str) -> Result<Route, BuildError> {
         let scope = self.scope.endpoint(name);
         if !scope.is_endpoint() {
             return Err(BuildError::Nameless(whom.to_owned()));
         }
-        Route::register(&scope, name, self.methods.as_ref(), self.side)
+        self.named.insert(name.to_owned());
+        let mut kind = self.kinds.of(name);
+        if reader_of_method(whom).is_some() {
+            let method = whom.to_owned();
+            kind.options = kind.options.or_reader(move |_| reader_of_method(&method));
+        }
+        Route::register(&scope, name, &kind)
+    }
+
+    /// Options are given for endpoints that there are; axum's may come later.
+    fn check_options(&self) -> Result<(), BuildError> {
+        #[cfg(feature = "axum")]
+        if self.matched {
+            return Ok(());
+        }
+        let mut own = self.kinds.own.keys();
+        match own.find(|&name| !self.named.contains(name)) {
+            Some(name) => Err(BuildError::NoEndpoint(name.clone())),
+            None => Ok(()),
+        }
     }
 }
 

@@ -23,6 +23,9 @@ pub enum BuildError {
     /// The bytes of a file descriptor set are none.
     #[error("the file descriptor set cannot be read")]
     Descriptor,
+    /// Options are given for an endpoint that there is not.
+    #[error("there is no endpoint {0} to have options")]
+    NoEndpoint(String),
     /// One path is given twice.
     #[error("path {0} is given twice")]
     RepeatedPath(String),

@@ -4,12 +4,10 @@ use std::fmt;
 use std::hash::BuildHasher as _;
 use std::sync::OnceLock;
 
-use dynamo_metrics::llm::Side;
 use dynamo_metrics::registry::Scope;
 use foldhash::fast::RandomState;
 
-use crate::methods::MethodLabels;
-use crate::route::Route;
+use crate::route::{Route, RouteKinds};
 
 /// Places for templates, and so the most of them. A router has tens.
 const PLACES: usize = 1_024;
@@ -21,7 +19,7 @@ const PLACES: usize = 1_024;
 /// for nobody.
 pub(crate) struct Matched {
     scope: Scope,
-    methods: Option<MethodLabels>,
+    kinds: RouteKinds,
     hasher: RandomState,
     places: Box<[OnceLock<Box<Entry>>]>,
 }
@@ -33,10 +31,10 @@ struct Entry {
 }
 
 impl Matched {
-    pub(crate) fn new(scope: &Scope, methods: Option<&MethodLabels>) -> Self {
+    pub(crate) fn new(scope: &Scope, kinds: &RouteKinds) -> Self {
         Self {
             scope: scope.clone(),
-            methods: methods.cloned(),
+            kinds: kinds.clone(),
             hasher: RandomState::default(),
             places: std::iter::repeat_with(OnceLock::new).take(PLACES).collect(),
         }
@@ -63,12 +61,7 @@ impl Matched {
 
     fn make(&self, template: &str) -> Entry {
         let name = name_of(template);
-        let route = Route::register(
-            &self.scope.endpoint(&name),
-            &name,
-            self.methods.as_ref(),
-            Side::Server,
-        );
+        let route = Route::register(&self.scope.endpoint(&name), &name, &self.kinds.of(&name));
         if let Err(error) = &route {
             tracing::error!(%error, template, "a route cannot be measured apart from others");
         }
@@ -121,7 +114,7 @@ mod tests {
     #[test]
     fn a_template_is_registered_once_and_the_table_has_an_end() {
         let registry = Registry::new();
-        let matched = Matched::new(&registry.component("api"), None);
+        let matched = Matched::new(&registry.component("api"), &RouteKinds::default());
         let route: *const Route = matched.find("/a").unwrap();
         assert!(std::ptr::eq(route, matched.find(&String::from("/a")).unwrap()));
         for i in 1..PLACES {

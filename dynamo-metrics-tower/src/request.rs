@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Buf as _;
-use dynamo_metrics::llm::GrpcMessages;
+use dynamo_metrics::llm::{GrpcMessages, RequestRead};
 use dynamo_metrics::metric::Counter;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -17,6 +17,7 @@ pin_project! {
     pub struct RequestBody<B> {
         bytes: Option<Counter>,
         messages: Option<GrpcMessages>,
+        read: Option<RequestRead>,
         #[pin]
         inner: B,
     }
@@ -24,7 +25,13 @@ pin_project! {
 
 impl<B> RequestBody<B> {
     pub(crate) fn new(inner: B, bytes: Option<Counter>, messages: Option<GrpcMessages>) -> Self {
-        Self { bytes, messages, inner }
+        Self { bytes, messages, read: None, inner }
+    }
+
+    /// Tells `read` when the body has come to its end.
+    pub(crate) fn telling(mut self, read: Option<RequestRead>) -> Self {
+        self.read = read;
+        self
     }
 }
 
@@ -37,7 +44,8 @@ impl<B: Body> Body for RequestBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
-        let frame = ready!(this.inner.poll_frame(cx));
+        let mut inner = this.inner;
+        let frame = ready!(inner.as_mut().poll_frame(cx));
         if let (Some(Ok(frame)), Some(bytes)) = (&frame, this.bytes)
             && let Some(data) = frame.data_ref()
         {
@@ -45,6 +53,11 @@ impl<B: Body> Body for RequestBody<B> {
             if let Some(messages) = this.messages {
                 messages.read(data);
             }
+        }
+        if let Some(read) = this.read
+            && (matches!(frame, None | Some(Err(_))) || inner.is_end_stream())
+        {
+            read.ended();
         }
         Poll::Ready(frame)
     }

@@ -1,8 +1,9 @@
 //! One endpoint of a layer, as a whole or by method.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use dynamo_metrics::llm::{EndpointMetrics, FrontendMetrics, GrpcMetrics, Side};
+use dynamo_metrics::llm::{EndpointMetrics, EndpointOptions, FrontendMetrics, GrpcMetrics, Side};
 use dynamo_metrics::registry::{RegisterError, Scope};
 use http::Method;
 
@@ -18,13 +19,29 @@ pub(crate) struct Route {
     pub(crate) grpc: Option<GrpcMetrics>,
 }
 
+/// What the endpoints of a layer are made by.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RouteKinds {
+    /// That of endpoints which have none of their own.
+    pub(crate) common: RouteKind,
+    /// The choices of those that do.
+    pub(crate) own: HashMap<String, EndpointOptions>,
+}
+
+/// What one endpoint is made by.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RouteKind {
+    pub(crate) side: Side,
+    pub(crate) methods: Option<MethodLabels>,
+    pub(crate) options: EndpointOptions,
+}
+
 /// The endpoint's series for each method, made when that is first used. What is no method of the
 /// set is counted by the endpoint's own.
 #[derive(Debug)]
 struct ByMethod {
-    side: Side,
+    kind: RouteKind,
     scope: Scope,
-    methods: MethodLabels,
     made: Box<[OnceLock<Option<EndpointMetrics>>]>,
 }
 
@@ -32,16 +49,16 @@ impl Route {
     pub(crate) fn register(
         scope: &Scope,
         name: &str,
-        methods: Option<&MethodLabels>,
-        side: Side,
+        kind: &RouteKind,
     ) -> Result<Self, BuildError> {
+        let methods = kind.methods.as_ref();
         let other = methods.map(|methods| ("method", methods.label(usize::MAX)));
-        let endpoint = register(side, scope, other.as_slice())
+        let endpoint = kind
+            .register(scope, other.as_slice())
             .map_err(|source| BuildError::Register { endpoint: name.to_owned(), source })?;
         let by_method = methods.map(|methods| ByMethod {
-            side,
+            kind: kind.clone(),
             scope: scope.clone(),
-            methods: methods.clone(),
             made: (1..methods.len()).map(|_| OnceLock::new()).collect(),
         });
         Ok(Self { endpoint, by_method, frontend: None, grpc: None })
@@ -70,22 +87,32 @@ impl Route {
 
 impl ByMethod {
     fn find(&self, method: &Method) -> Option<&EndpointMetrics> {
-        let index = self.methods.index(method);
+        let methods = self.kind.methods.as_ref()?;
+        let index = methods.index(method);
         let make = || {
-            let labels = [("method", self.methods.label(index))];
-            register(self.side, &self.scope, &labels).ok()
+            let labels = [("method", methods.label(index))];
+            self.kind.register(&self.scope, &labels).ok()
         };
         self.made.get(index)?.get_or_init(make).as_ref()
     }
 }
 
-fn register(
-    side: Side,
-    scope: &Scope,
-    labels: &[(&str, &str)],
-) -> Result<EndpointMetrics, RegisterError> {
-    match side {
-        Side::Client => EndpointMetrics::register_upstream(scope, labels),
-        _ => EndpointMetrics::register_with(scope, labels),
+impl RouteKinds {
+    /// What the endpoint `name` is made by.
+    pub(crate) fn of(&self, name: &str) -> RouteKind {
+        let own = self.own.get(name).cloned();
+        let common = self.common.clone();
+        RouteKind { options: own.unwrap_or(common.options), ..common }
+    }
+}
+
+impl RouteKind {
+    fn register(
+        &self,
+        scope: &Scope,
+        labels: &[(&str, &str)],
+    ) -> Result<EndpointMetrics, RegisterError> {
+        let builder = EndpointMetrics::builder(scope).labels(labels).options(&self.options);
+        if self.side == Side::Client { builder.upstream().register() } else { builder.register() }
     }
 }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use dynamo_metrics::llm::{ResponseBody, ResponseState};
+use dynamo_metrics::llm::{ResponseBody, ResponseState, TokenStart};
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -69,6 +69,15 @@ where
             endpoint.queued(arrival.elapsed());
         }
         let mut state = ResponseState::start(endpoint, request.method());
+        let mut read = None;
+        match (endpoint.token_start(), arrival) {
+            (TokenStart::Arrival, Some(arrival)) => state = state.tokens_since(arrival.at()),
+            (TokenStart::BodyRead, _) => {
+                let (told, when) = state.tokens_since_read();
+                (state, read) = (told, Some(when));
+            }
+            _ => {}
+        }
         if let Some(choose) = &self.routes.reader {
             state = state.with_reader(choose);
         }
@@ -84,7 +93,7 @@ where
         }
         let empty = request.body().is_end_stream();
         let bytes = (!empty).then(|| endpoint.request_bytes().clone());
-        let request = request.map(|body| RequestBody::new(body, bytes, messages));
+        let request = request.map(|body| RequestBody::new(body, bytes, messages).telling(read));
         let inner = state.serve(|| self.inner.call(request));
         ResponseFuture { state: Some(state), inner }
     }

@@ -4,11 +4,15 @@
 #[cfg(dynamo_metrics_loom)]
 pub(crate) use loom::sync::Mutex;
 #[cfg(dynamo_metrics_loom)]
-pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use loom::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering,
+};
 #[cfg(not(dynamo_metrics_loom))]
 pub(crate) use std::sync::Mutex;
 #[cfg(not(dynamo_metrics_loom))]
-pub(crate) use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering,
+};
 
 use std::cell::Cell;
 use std::fmt;

@@ -1,17 +1,20 @@
 //! One run of an endpoint: counted at its start, in flight until its end, ended exactly once.
 
 use std::cell::RefCell;
-use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::cancel::CancelReason;
 use super::endpoint::EndpointMetrics;
+use super::meter::Made;
 use super::outcome::{End, Outcome};
+use super::reading::{Account, First};
 use super::tokens::Beat;
 use crate::clock::{self, Instant};
 
 thread_local! {
-    /// The endpoints whose requests a layer is polling on this thread, outermost first.
-    static COUNTED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+    /// The calls that a layer is polling on this thread, outermost first.
+    static SERVED: RefCell<Vec<Served>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One run of an endpoint. Dropped without an end, it counts as cancelled, or as a panic if the
@@ -19,34 +22,42 @@ thread_local! {
 #[derive(Debug)]
 pub struct Call {
     start: Instant,
-    /// `None` once it has ended, or if somebody around it counts it already.
+    /// `None` once it has ended, if somebody around it counts it already, and while it is served.
     endpoint: Option<EndpointMetrics>,
+    /// What a producer says of its tokens, if one asked for a meter.
+    made: Option<Arc<Made>>,
     /// What it runs is being polled; a drop that finds this was left by a panic, caught or not.
     running: bool,
     /// Whoever waits for the endpoint's last open request waits for this one.
     open: bool,
 }
 
-/// While it lives, calls of an endpoint on this thread are parts of one that is counted already.
+/// What a call gives away while it is served: calls of the endpoint on this thread are parts of one
+/// that is counted already, and producers find it here.
 #[derive(Debug)]
-#[must_use = "the mark is taken back when this is dropped"]
-pub(crate) struct Serving {
-    marked: bool,
-    /// The mark belongs to the thread that it was made on.
-    _not_send: PhantomData<*const ()>,
+struct Served {
+    endpoint: EndpointMetrics,
+    start: Instant,
+    made: Option<Arc<Made>>,
 }
+
+/// Takes back what a call gave away, also while unwinding.
+struct Back<'a>(&'a mut Call);
 
 impl Call {
     /// Counts a run of `endpoint`, unless it is a part of one that a layer counts.
     pub(crate) fn start(endpoint: EndpointMetrics) -> Self {
         let id = endpoint.id();
+        let is_this = |served: &Served| served.endpoint.id() == id;
         // Past the end of the thread's life there is no layer around either.
-        let counted = COUNTED.try_with(|counted| counted.borrow().contains(&id)).unwrap_or(false);
-        let endpoint = (!counted).then_some(endpoint);
+        let counted = SERVED.try_with(|served| served.borrow().iter().any(is_this));
+        let endpoint = (!counted.unwrap_or(false)).then_some(endpoint);
         if let Some(endpoint) = &endpoint {
             endpoint.start();
         }
-        Self { start: clock::now(), endpoint, running: false, open: false }
+        let mut call = Self::unmeasured();
+        call.endpoint = endpoint;
+        call
     }
 
     /// The call is open until its end, for whoever waits for the last one.
@@ -60,7 +71,7 @@ impl Call {
 
     /// A call that nobody counts.
     pub(crate) fn unmeasured() -> Self {
-        Self { start: clock::now(), endpoint: None, running: false, open: false }
+        Self { start: clock::now(), endpoint: None, made: None, running: false, open: false }
     }
 
     pub(crate) fn started(&self) -> Instant {
@@ -72,30 +83,41 @@ impl Call {
         self.endpoint.as_ref()
     }
 
-    /// Marks the current thread, until the guard is dropped, as being within this call.
-    pub(crate) fn serving(&self) -> Serving {
-        let marked = self.endpoint.as_ref().is_some_and(|endpoint| {
-            COUNTED.try_with(|counted| counted.borrow_mut().push(endpoint.id())).is_ok()
-        });
-        Serving { marked, _not_send: PhantomData }
+    /// What a producer says of its tokens, if there is one that asked for a meter.
+    pub(super) fn made(&self) -> Option<&Made> {
+        self.made.as_deref()
+    }
+
+    /// What comes once in a stream came, this long after its start.
+    pub(super) fn first(&self, first: First, time: Duration) {
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.streams().first(first, time, false);
+        }
     }
 
     pub(crate) fn beat(&self, beat: Beat) {
         if let Some(endpoint) = &self.endpoint {
-            endpoint.beat(beat);
+            endpoint.streams().beat(beat);
         }
     }
 
     pub(crate) fn output_tokens(&self, tokens: u64) {
         if let Some(endpoint) = &self.endpoint {
-            endpoint.output_tokens(tokens);
+            endpoint.streams().output_tokens(tokens);
         }
     }
 
     /// Ends the call; the first end counts.
     pub(crate) fn end(&mut self, end: End) {
+        if self.endpoint.is_some() {
+            self.end_at(end, clock::now(), None);
+        }
+    }
+
+    /// Ends the call at `now`, with what its answer came to, if that was read.
+    pub(super) fn end_at(&mut self, end: End, now: Instant, account: Option<&Account<'_>>) {
         if let Some(endpoint) = self.endpoint.take() {
-            endpoint.end(end, self.start.elapsed());
+            endpoint.end(end, now.since(self.start), now, account);
             if self.open {
                 endpoint.open().leave();
             }
@@ -111,6 +133,17 @@ impl Call {
         done
     }
 
+    /// The same for a layer: what runs on the current thread meanwhile is within this call.
+    #[inline]
+    pub(crate) fn serve<T>(&mut self, part: impl FnOnce() -> T) -> T {
+        self.running = true;
+        let back = Back::after_giving(self);
+        let done = part();
+        drop(back);
+        self.running = false;
+        done
+    }
+
     /// What a drop without an end is.
     pub(crate) fn outcome_of_drop(&self) -> Outcome {
         if self.running || std::thread::panicking() {
@@ -121,17 +154,50 @@ impl Call {
     }
 }
 
-impl Drop for Call {
-    fn drop(&mut self) {
-        self.end(End { outcome: self.outcome_of_drop(), in_body: false, status: None });
+impl<'a> Back<'a> {
+    #[inline]
+    fn after_giving(call: &'a mut Call) -> Option<Self> {
+        let endpoint = call.endpoint.take()?;
+        let mut given = Some(Served { endpoint, start: call.start, made: call.made.take() });
+        let _ = SERVED.try_with(|served| served.borrow_mut().extend(given.take()));
+        match given {
+            None => Some(Self(call)),
+            // The thread is at its end.
+            Some(kept) => {
+                call.endpoint = Some(kept.endpoint);
+                call.made = kept.made;
+                None
+            }
+        }
     }
 }
 
-impl Drop for Serving {
+impl Drop for Back<'_> {
+    #[inline]
     fn drop(&mut self) {
-        if self.marked {
-            let _ = COUNTED.try_with(|counted| counted.borrow_mut().pop());
+        let back = SERVED.try_with(|served| served.borrow_mut().pop()).ok().flatten();
+        if let Some(Served { endpoint, made, .. }) = back {
+            self.0.endpoint = Some(endpoint);
+            self.0.made = made;
         }
+    }
+}
+
+/// Shows `see` the innermost call that a layer is polling on this thread.
+pub(super) fn current<T>(
+    see: impl FnOnce(&EndpointMetrics, Instant, &Arc<Made>) -> T,
+) -> Option<T> {
+    let current = SERVED.try_with(|served| {
+        let mut served = served.borrow_mut();
+        let served = served.last_mut()?;
+        Some(see(&served.endpoint, served.start, served.made.get_or_insert_default()))
+    });
+    current.ok().flatten()
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.end(End { outcome: self.outcome_of_drop(), in_body: false, status: None });
     }
 }
 
@@ -176,12 +242,11 @@ mod tests {
     #[test]
     fn a_call_within_a_counted_one_is_not_counted_again() {
         let (outer, other) = (endpoint(), endpoint());
-        let call = Call::start(outer.clone());
-        {
-            let _serving = call.serving();
+        let mut call = Call::start(outer.clone());
+        call.serve(|| {
             drop(Call::start(outer.clone()));
             drop(Call::start(other.clone()));
-        }
+        });
         assert_eq!(outer.ended(Outcome::Cancelled), 0);
         assert_eq!(other.ended(Outcome::Cancelled), 1);
         drop(Call::start(outer.clone()));

@@ -1,5 +1,6 @@
 //! What is measured of an endpoint: the one set that the layer and the attribute both feed.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll};
@@ -7,12 +8,17 @@ use std::time::Duration;
 
 use super::attribute::Known;
 use super::idle::Open;
+use super::lazy::Lazy;
+use super::options::{EndpointOptions, TokenStart};
 use super::outcome::{ERROR_TYPES, End, ErrorType, OUTCOMES, Outcome};
-use super::queue::QueueMetrics;
-use super::tokens::{self, Beat};
+use super::queue;
+use super::reading::Account;
+use super::slo::{Measured, SloMetrics};
+use super::stream::ChooseReader;
+use super::streams::StreamMetrics;
 use crate::clock::{self, Instant};
 use crate::label::LabelSet;
-use crate::metric::{Counter, FloatGauge, Histogram, NativeBuckets, UpDownCounter};
+use crate::metric::{Buckets, Counter, FloatGauge, Histogram, NativeBuckets, UpDownCounter};
 use crate::registry::{Family, RegisterError, Scope};
 use crate::unit::Unit;
 
@@ -36,13 +42,34 @@ const DURATION_BOUNDS: [f64; 17] = [
 /// | `errors_total{error_type}` | requests that failed, by [`ErrorType`] |
 /// | `inflight_requests` | requests between their start and the end of their answer; also as `concurrent_requests` |
 /// | `request_duration_seconds` | that time, for every outcome |
+/// | `response_head_seconds` | from the start to the head of the answer |
 /// | `queue_seconds` | from arrival to start; only behind an accept layer |
+/// | `cancelled_after_seconds{phase}` | from the start to when the client left, before the answer's `head` or in its `body` |
 /// | `request_bytes_total`, `response_bytes_total` | bytes of bodies, as they pass |
-/// | `time_to_first_token_seconds` | from the start to the first content event; streams only |
-/// | `inter_token_latency_seconds` | between tokens; streams only |
-/// | `output_tokens_total` | tokens generated; streams only |
 ///
-/// The metrics of streams appear with the first stream.
+/// Of streams, and of tokens:
+///
+/// | metric (`dynamo_component_` ..) | what it says |
+/// |---|---|
+/// | `time_to_first_byte_seconds` | from the start to the first byte of a stream |
+/// | `time_to_first_token_seconds` | from the start to the first content; see [`FirstToken`](super::FirstToken) |
+/// | `time_to_first_answer_token_seconds` | from the start to the first content after reasoning, if there was reasoning |
+/// | `inter_token_latency_seconds` | between tokens, as they are handed on; see [`InterToken`](super::InterToken) |
+/// | `inter_token_wait_seconds` | the part of it in which the next token was asked for and not there: the producer's share |
+/// | `stream_stall_seconds` | the time in which nothing was asked for, by stream: the client's share |
+/// | `time_per_output_token_seconds` | the mean time of a token after the first chunk, by successful stream of two or more |
+/// | `output_tokens_per_second` | tokens of a successful stream by its whole duration |
+/// | `output_tokens_total` | tokens generated, as they pass |
+/// | `estimated_output_tokens_total` | those of them that are chunks whose tokens nobody told |
+/// | `input_tokens_total`, `cached_tokens_total`, `reasoning_tokens_total` | tokens as answers tell them: of prompts, of these from a cache, of output that is reasoning |
+/// | `streams_without_token_total` | streams that ended without a token |
+/// | `finished_answers_total{finish_reason}` | answers, by why the model ended them |
+/// | `uninspected_answers_total{reason}` | answers of which something passed by unread |
+/// | `generation_time_to_first_token_seconds`, `generation_inter_token_latency_seconds` | the same where tokens are made, as a [`StreamMeter`](super::StreamMeter) says |
+/// | `slo_requests_total{slo,met}`, `slo_threshold_seconds{slo}`, `slo_good_output_tokens_total` | requests by objective, and tokens of those that met all; with an [`Slo`](super::Slo) |
+///
+/// The metrics of streams and tokens appear when there is something to say; those of objectives are
+/// there from the beginning.
 ///
 /// # Unit
 /// Seconds, bytes and tokens, as the names say; the rest are counts.
@@ -56,7 +83,6 @@ pub struct EndpointMetrics(Arc<Metrics>);
 #[derive(Debug)]
 pub(super) struct WeakEndpoint(Weak<Metrics>);
 
-#[derive(Debug)]
 struct Metrics {
     /// First, so that it lies beside the count of the handles, which each request changes as well.
     open: Open,
@@ -68,26 +94,25 @@ struct Metrics {
     cancellations: Counter,
     in_flight: UpDownCounter,
     duration: Histogram,
+    head: Histogram,
     request_bytes: Counter,
     response_bytes: Counter,
-    queue: QueueMetrics,
-    stream_families: StreamFamilies,
-    stream: OnceLock<StreamMetrics>,
+    queue: Lazy<Histogram>,
+    streams: StreamMetrics,
+    slo: Option<SloMetrics>,
+    token_start: TokenStart,
+    /// Asked where a panic is caught, and nothing of it is used after one.
+    reader: Option<AssertUnwindSafe<ChooseReader>>,
 }
 
-/// Registered with the rest, so that a conflict shows at once; made when the first stream comes.
-#[derive(Debug)]
-struct StreamFamilies {
-    time_to_first_token: Family<NoLabels, Histogram>,
-    inter_token_latency: Family<NoLabels, Histogram>,
-    output_tokens: Family<NoLabels, Counter>,
-}
-
-#[derive(Debug)]
-struct StreamMetrics {
-    time_to_first_token: Histogram,
-    inter_token_latency: Histogram,
-    output_tokens: Counter,
+/// Registers an [`EndpointMetrics`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing is registered until `register` is called"]
+pub struct EndpointBuilder<'a> {
+    scope: &'a Scope,
+    labels: &'a [(&'a str, &'a str)],
+    options: EndpointOptions,
+    upstream: bool,
 }
 
 /// What is kept at a place of the tree, beside its metrics.
@@ -98,9 +123,6 @@ pub(super) struct Kept {
     /// When uptime was first registered here.
     started: OnceLock<Instant>,
 }
-
-#[derive(LabelSet)]
-struct NoLabels {}
 
 #[derive(LabelSet)]
 struct ByOutcome {
@@ -137,89 +159,12 @@ impl EndpointMetrics {
     /// # Errors
     /// As [`register`](Self::register); [`RegisterError::Label`] for labels that cannot be.
     pub fn register_with(scope: &Scope, labels: &[(&str, &str)]) -> Result<Self, RegisterError> {
-        Self::register_as(scope.id(), scope, labels)
+        Self::builder(scope).labels(labels).register()
     }
 
-    fn register_as(id: u64, scope: &Scope, labels: &[(&str, &str)]) -> Result<Self, RegisterError> {
-        let scope = scope.or_prefix(PREFIX);
-        let counter = |name, help| scope.counter(name, help).labels(labels);
-        let seconds = |name, help| scope.histogram(name, help).unit(Unit::Seconds).labels(labels);
-        let in_flight = scope
-            .up_down_counter(
-                "inflight_requests",
-                "Requests between their start and the end of their answer.",
-            )
-            .alias("concurrent_requests")
-            .labels(labels);
-        let outcomes: Family<ByOutcome, Counter> =
-            counter("request_outcomes_total", "Requests that ended, by how they did.").family()?;
-        let errors: Family<ByErrorType, Counter> =
-            counter("errors_total", "Requests that failed, by what went wrong.").family()?;
-        Ok(Self(Arc::new(Metrics {
-            open: Open::new(),
-            id,
-            started: counter("requests_started_total", "Requests that came in.").register()?,
-            requests: counter("requests_total", "Requests that ended, whatever way.").register()?,
-            outcomes: OUTCOMES.map(|outcome| outcomes.with(&ByOutcome { outcome })),
-            errors: ERROR_TYPES.map(|error_type| errors.with(&ByErrorType { error_type })),
-            cancellations: counter(
-                "cancellation_total",
-                "Requests whose client left before the end.",
-            )
-            .register()?,
-            in_flight: in_flight.register()?,
-            duration: seconds(
-                "request_duration_seconds",
-                "Time from the start of a request to the end of its answer.",
-            )
-            .buckets(DURATION_BOUNDS)
-            .native(NativeBuckets::default())
-            .register()?,
-            request_bytes: counter("request_bytes_total", "Bytes of request bodies read.")
-                .unit(Unit::Bytes)
-                .register()?,
-            response_bytes: counter("response_bytes_total", "Bytes of response bodies sent.")
-                .unit(Unit::Bytes)
-                .register()?,
-            queue: QueueMetrics::register(&scope, labels)?,
-            stream_families: StreamFamilies {
-                time_to_first_token: seconds(
-                    "time_to_first_token_seconds",
-                    "Time from the start of a request to its first token.",
-                )
-                .buckets(&tokens::ttft_buckets()?)
-                .native(NativeBuckets::default())
-                .family()?,
-                inter_token_latency: seconds(
-                    "inter_token_latency_seconds",
-                    "Time between two tokens of one answer.",
-                )
-                .buckets(&tokens::itl_buckets()?)
-                .native(tokens::ITL_NATIVE)
-                .family()?,
-                output_tokens: counter(
-                    "output_tokens_total",
-                    "Tokens generated; a chunk is one where its tokens are not told.",
-                )
-                .unit(Unit::Tokens)
-                .family()?,
-            },
-            stream: OnceLock::new(),
-        })))
-    }
-
-    /// The set of requests that this process makes, and does not serve: they count wherever they are
-    /// made, also within the service of an endpoint at the same place.
-    ///
-    /// # Errors
-    /// As [`register`](Self::register).
-    pub fn register_upstream(
-        scope: &Scope,
-        labels: &[(&str, &str)],
-    ) -> Result<Self, RegisterError> {
-        static NEXT: AtomicU64 = AtomicU64::new(u64::MAX);
-        // Places count up from zero, so that no place has this number.
-        Self::register_as(NEXT.fetch_sub(1, Ordering::Relaxed), scope, labels)
+    /// Registers the set in `scope`, with choices.
+    pub fn builder(scope: &Scope) -> EndpointBuilder<'_> {
+        EndpointBuilder { scope, labels: &[], options: EndpointOptions::new(), upstream: false }
     }
 
     /// Requests that are being answered now.
@@ -258,7 +203,7 @@ impl EndpointMetrics {
 
     /// A request that is about to start has waited so long since it arrived.
     pub fn queued(&self, waited: Duration) {
-        self.0.queue.observe(waited);
+        self.0.queue.get().observe_duration(waited);
     }
 
     pub(super) fn response_bytes(&self) -> &Counter {
@@ -284,38 +229,158 @@ impl EndpointMetrics {
         self.0.in_flight.inc();
     }
 
-    pub(super) fn end(&self, end: End, duration: Duration) {
-        self.0.requests.inc();
-        self.0.outcomes[end.outcome as usize].inc();
+    /// The head of an answer is there, so long after the start.
+    pub(super) fn head(&self, time: Duration) {
+        self.0.head.observe_duration(time);
+    }
+
+    /// A call ends at `now`, with what its answer came to, if that was read.
+    pub(super) fn end(
+        &self,
+        end: End,
+        duration: Duration,
+        now: Instant,
+        account: Option<&Account<'_>>,
+    ) {
+        let metrics = &*self.0;
+        metrics.requests.inc();
+        metrics.outcomes[end.outcome as usize].inc();
         if end.outcome == Outcome::Cancelled {
-            self.0.cancellations.inc();
+            metrics.cancellations.inc();
+            metrics.streams.cancelled(duration, end.in_body || end.status.is_some());
         }
         if let Some(error) = ErrorType::of(end) {
-            self.0.errors[error as usize].inc();
+            metrics.errors[error as usize].inc();
         }
-        self.0.duration.observe_duration(duration);
-        self.0.in_flight.dec();
+        metrics.duration.observe_duration(duration);
+        if account.is_some() || metrics.slo.is_some() {
+            self.account(end.outcome, duration, now, account);
+        }
+        metrics.in_flight.dec();
     }
 
-    pub(super) fn beat(&self, beat: Beat) {
-        let stream = self.stream();
-        beat.observe(&stream.time_to_first_token, &stream.inter_token_latency);
+    #[inline(never)]
+    fn account(
+        &self,
+        outcome: Outcome,
+        duration: Duration,
+        now: Instant,
+        account: Option<&Account<'_>>,
+    ) {
+        let mut measured = Measured::unread(outcome, duration);
+        if let Some(account) = account {
+            self.0.streams.account(account, now, &mut measured);
+        }
+        if let Some(slo) = &self.0.slo {
+            slo.count(&measured);
+        }
     }
 
-    pub(super) fn output_tokens(&self, tokens: u64) {
-        self.stream().output_tokens.inc_by(tokens);
+    /// What is measured of its streams.
+    #[inline]
+    pub(super) fn streams(&self) -> &StreamMetrics {
+        &self.0.streams
     }
 
-    /// The metrics of streams, made when they are first asked for.
-    fn stream(&self) -> &StreamMetrics {
-        self.0.stream.get_or_init(|| {
-            let families = &self.0.stream_families;
-            StreamMetrics {
-                time_to_first_token: families.time_to_first_token.with(&NoLabels {}),
-                inter_token_latency: families.inter_token_latency.with(&NoLabels {}),
-                output_tokens: families.output_tokens.with(&NoLabels {}),
-            }
-        })
+    /// Where the times of its tokens begin.
+    #[must_use]
+    pub fn token_start(&self) -> TokenStart {
+        self.0.token_start
+    }
+
+    /// Who chooses how its answers are read.
+    pub(super) fn reader(&self) -> Option<&ChooseReader> {
+        self.0.reader.as_deref()
+    }
+}
+
+impl<'a> EndpointBuilder<'a> {
+    /// Labels that tell a part of the endpoint's requests from the rest (default: none).
+    pub fn labels(mut self, labels: &'a [(&'a str, &'a str)]) -> Self {
+        self.labels = labels;
+        self
+    }
+
+    /// The endpoint's choices (default: [`EndpointOptions::new`]).
+    pub fn options(mut self, options: &EndpointOptions) -> Self {
+        self.options = options.clone();
+        self
+    }
+
+    /// The requests are those that this process makes, and does not serve: they count wherever they
+    /// are made, also within the service of an endpoint at the same place (default: they are served).
+    pub fn upstream(mut self) -> Self {
+        self.upstream = true;
+        self
+    }
+
+    /// Registers the set.
+    ///
+    /// # Errors
+    /// [`RegisterError::Conflict`] and its like, if one of the names is taken by something else;
+    /// [`RegisterError::Label`] for labels that cannot be.
+    pub fn register(self) -> Result<EndpointMetrics, RegisterError> {
+        static NEXT_UPSTREAM: AtomicU64 = AtomicU64::new(u64::MAX);
+        let Self { scope, labels, options, upstream } = self;
+        // Places count up from zero, so that no place has the number of an upstream.
+        let id = if upstream { NEXT_UPSTREAM.fetch_sub(1, Ordering::Relaxed) } else { scope.id() };
+        let scope = &scope.or_prefix(PREFIX);
+        let counter = |name, help| scope.counter(name, help).labels(labels);
+        let bytes = |name, help| counter(name, help).unit(Unit::Bytes).register();
+        let bounds = options.duration_buckets.clone();
+        let bounds = bounds.map_or_else(|| Buckets::new(DURATION_BOUNDS), Ok)?;
+        let seconds = |name, help| {
+            let histogram = scope.histogram(name, help).unit(Unit::Seconds).labels(labels);
+            histogram.buckets(&bounds).native(NativeBuckets::default()).register()
+        };
+        let outcomes: Family<ByOutcome, Counter> =
+            counter("request_outcomes_total", "Requests that ended, by how they did.").family()?;
+        let errors: Family<ByErrorType, Counter> =
+            counter("errors_total", "Requests that failed, by what went wrong.").family()?;
+        Ok(EndpointMetrics(Arc::new(Metrics {
+            open: Open::new(),
+            id,
+            started: counter("requests_started_total", "Requests that came in.").register()?,
+            requests: counter("requests_total", "Requests that ended, whatever way.").register()?,
+            outcomes: OUTCOMES.map(|outcome| outcomes.with(&ByOutcome { outcome })),
+            errors: ERROR_TYPES.map(|error_type| errors.with(&ByErrorType { error_type })),
+            cancellations: counter(
+                "cancellation_total",
+                "Requests whose client left before the end.",
+            )
+            .register()?,
+            in_flight: scope
+                .up_down_counter(
+                    "inflight_requests",
+                    "Requests between their start and the end of their answer.",
+                )
+                .alias("concurrent_requests")
+                .labels(labels)
+                .register()?,
+            duration: seconds(
+                "request_duration_seconds",
+                "Time from the start of a request to the end of its answer.",
+            )?,
+            head: seconds(
+                "response_head_seconds",
+                "Time from the start of a request to the head of its answer.",
+            )?,
+            request_bytes: bytes("request_bytes_total", "Bytes of request bodies read.")?,
+            response_bytes: bytes("response_bytes_total", "Bytes of response bodies sent.")?,
+            queue: queue::register(scope, labels)?,
+            streams: StreamMetrics::register(scope, labels, &options)?,
+            slo: (!options.slo.is_empty())
+                .then(|| SloMetrics::register(scope, labels, options.slo))
+                .transpose()?,
+            token_start: options.token_start,
+            reader: options.reader.map(AssertUnwindSafe),
+        })))
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").field("id", &self.id).finish_non_exhaustive()
     }
 }
 

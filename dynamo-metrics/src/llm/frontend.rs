@@ -23,6 +23,7 @@ pub const UNKNOWN_MODEL: &str = "unknown_model";
 /// | `time_to_first_token_seconds` | `model` | from the start to the first content event; streams only |
 /// | `inter_token_latency_seconds` | `model` | between tokens; streams only |
 /// | `input_sequence_tokens` | `model` | tokens of a prompt, where they are known |
+/// | `cached_tokens` | `model` | those of them that were found in a cache, where that is known |
 /// | `output_sequence_tokens` | `model` | tokens of an answer, if it had any |
 /// | `output_tokens_total` | `model` | tokens generated, counted as they pass |
 ///
@@ -33,7 +34,8 @@ pub const UNKNOWN_MODEL: &str = "unknown_model";
 /// # Source
 /// The request's [`EndpointMetrics`](super::EndpointMetrics) see the same start, end and tokens; the
 /// model, and what the answer does not show, are what the handler tells by
-/// [`RequestMetrics`](super::RequestMetrics).
+/// [`RequestMetrics`](super::RequestMetrics). The model of a request of which nothing is told is the
+/// one that its answer names.
 ///
 /// # Examples
 /// ```
@@ -56,6 +58,7 @@ struct Families {
     time_to_first_token: DynamicFamily<Histogram, 1>,
     inter_token_latency: DynamicFamily<Histogram, 1>,
     input_tokens: DynamicFamily<Histogram, 1>,
+    cached_tokens: DynamicFamily<Histogram, 1>,
     output_sequence: DynamicFamily<Histogram, 1>,
     output_tokens: DynamicFamily<Counter, 1>,
     /// Few, and served for long.
@@ -71,6 +74,7 @@ pub(super) struct Model {
     pub(super) time_to_first_token: Histogram,
     pub(super) inter_token_latency: Histogram,
     pub(super) input_tokens: Histogram,
+    pub(super) cached_tokens: Histogram,
     pub(super) output_sequence: Histogram,
     pub(super) output_tokens: Counter,
 }
@@ -125,6 +129,11 @@ impl FrontendMetrics {
                 "Tokens of a prompt.",
                 Buckets::log(50.0, 128_000.0, 12)?,
             )?,
+            cached_tokens: tokens(
+                "cached_tokens",
+                "Tokens of a prompt that were found in a cache.",
+                Buckets::log(50.0, 128_000.0, 12)?,
+            )?,
             output_sequence: tokens(
                 "output_sequence_tokens",
                 "Tokens of an answer.",
@@ -145,6 +154,11 @@ impl FrontendMetrics {
             served.entry(model.into()).or_insert_with(|| self.0.model(model));
             served
         });
+    }
+
+    /// Whether `model` was declared to be served.
+    pub(super) fn serves(&self, model: &str) -> bool {
+        self.0.served.load().contains_key(model)
     }
 
     /// The series of the model that a client calls `requested`, served or not.
@@ -172,6 +186,7 @@ impl Families {
             time_to_first_token: self.time_to_first_token.with([name]),
             inter_token_latency: self.inter_token_latency.with([name]),
             input_tokens: self.input_tokens.with([name]),
+            cached_tokens: self.cached_tokens.with([name]),
             output_sequence: self.output_sequence.with([name]),
             output_tokens: self.output_tokens.with([name]),
         })

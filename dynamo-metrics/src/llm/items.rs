@@ -9,7 +9,8 @@ use pin_project_lite::pin_project;
 
 use super::call::Call;
 use super::outcome::{End, Outcome};
-use super::tokens::TokenClock;
+use super::reading::First;
+use super::tokens::Pace;
 use crate::clock;
 
 pin_project! {
@@ -29,14 +30,15 @@ pin_project! {
 #[derive(Debug)]
 struct State {
     call: Call,
-    clock: TokenClock,
+    pace: Pace,
+    began: bool,
     failed: bool,
 }
 
 impl<S: Stream, F: Fn(&S::Item) -> bool> Metered<S, F> {
     pub(crate) fn new(call: Call, inner: S, is_error: F) -> Self {
-        let clock = TokenClock::new(call.started());
-        Self { state: State { call, clock, failed: false }, is_error, inner }
+        let pace = Pace::new(clock::now());
+        Self { state: State { call, pace, began: false, failed: false }, is_error, inner }
     }
 }
 
@@ -46,12 +48,20 @@ impl<S: Stream, F: Fn(&S::Item) -> bool> Stream for Metered<S, F> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
         let state = this.state;
+        if state.pace.is_stalled() {
+            state.pace.ask(clock::now());
+        }
         let item = ready!(state.call.run(|| this.inner.poll_next(cx)));
         match &item {
             None => state.end(Outcome::Success),
             Some(item) if (this.is_error)(item) => state.failed = true,
             Some(_) => {
-                state.call.beat(state.clock.beat(clock::now(), 1));
+                let now = clock::now();
+                state.pace.hand(now);
+                if !std::mem::replace(&mut state.began, true) {
+                    state.call.first(First::Token, now.since(state.call.started()));
+                }
+                state.call.beat(state.pace.beat(1));
                 state.call.output_tokens(1);
             }
         }

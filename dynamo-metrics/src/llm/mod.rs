@@ -1,6 +1,8 @@
 //! Metric sets for model serving, and what feeds them: requests, answers, tokens.
 //!
 //! - [`EndpointMetrics`]: what is measured of one endpoint; fed by the layer and by the attribute.
+//!   [`EndpointOptions`] are its choices, [`Slo`] what a good request is.
+//! - [`StreamMeter`]: stamps tokens where they are made, for producers behind a channel.
 //! - [`FrontendMetrics`]: what is measured of an inference frontend, by model; fed by the layer, and
 //!   told of by handlers through [`RequestMetrics`].
 //! - [`stream`]: readers that find the tokens in a streamed answer.
@@ -21,21 +23,31 @@ mod frontend;
 mod grpc;
 mod idle;
 mod items;
+mod lazy;
+mod meter;
+mod options;
 mod outcome;
 mod queue;
+mod reading;
 mod request;
 mod response;
+mod slo;
 pub mod stream;
+mod streams;
 mod tokens;
 
 pub use body::ResponseBody;
 pub use cancel::CancelReason;
 pub use connection::{ConnectionGuard, ConnectionMetrics};
-pub use endpoint::{EndpointMetrics, register_uptime};
+pub use endpoint::{EndpointBuilder, EndpointMetrics, register_uptime};
 pub use frontend::{FrontendMetrics, UNKNOWN_MODEL};
 pub use grpc::{GrpcMessages, GrpcMetrics, Side};
 pub use items::Metered;
+pub use meter::{MeteredStream, StreamMeter};
+pub use options::{EndpointOptions, FirstToken, InterToken, TokenEnd, TokenStart, UnaryTokens};
 pub use outcome::{ErrorType, Outcome};
 pub use queue::{RejectMetrics, RejectReason};
+pub use reading::RequestRead;
 pub use request::{RequestMetrics, RequestType};
 pub use response::ResponseState;
+pub use slo::Slo;

@@ -1,9 +1,9 @@
 //! Before a request is served: the time that it waits, and the requests that never are.
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use super::endpoint::PREFIX;
+use super::lazy::Lazy;
 use crate::label::{LabelSet, LabelValue};
 use crate::metric::{Counter, Histogram, NativeBuckets};
 use crate::registry::{Family, RegisterError, Scope};
@@ -44,16 +44,6 @@ const REASONS: [RejectReason; 6] = [
 #[derive(Debug, Clone)]
 pub struct RejectMetrics(Arc<[Counter; REASONS.len()]>);
 
-/// `dynamo_component_queue_seconds`: registered at once, made when a request has waited.
-#[derive(Debug)]
-pub(super) struct QueueMetrics {
-    family: Family<NoLabels, Histogram>,
-    made: OnceLock<Histogram>,
-}
-
-#[derive(LabelSet)]
-struct NoLabels {}
-
 #[derive(LabelSet)]
 struct ByReason {
     reason: RejectReason,
@@ -89,21 +79,16 @@ impl RejectMetrics {
     }
 }
 
-impl QueueMetrics {
-    pub(super) fn register(scope: &Scope, labels: &[(&str, &str)]) -> Result<Self, RegisterError> {
-        let family = scope
-            .histogram("queue_seconds", "Time from the arrival of a request to its start.")
-            .unit(Unit::Seconds)
-            .labels(labels)
-            .buckets(QUEUE_BOUNDS)
-            .native(NativeBuckets::default())
-            .family()?;
-        Ok(Self { family, made: OnceLock::new() })
-    }
-
-    pub(super) fn observe(&self, waited: Duration) {
-        self.made.get_or_init(|| self.family.with(&NoLabels {})).observe_duration(waited);
-    }
+/// `dynamo_component_queue_seconds`, which appears when a request has waited.
+pub(super) fn register(
+    scope: &Scope,
+    labels: &[(&str, &str)],
+) -> Result<Lazy<Histogram>, RegisterError> {
+    let queue = scope
+        .histogram("queue_seconds", "Time from the arrival of a request to its start.")
+        .unit(Unit::Seconds)
+        .labels(labels);
+    Lazy::register(queue.buckets(QUEUE_BOUNDS).native(NativeBuckets::default()))
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::frontend::{FrontendMetrics, Model, UNKNOWN_MODEL};
 use super::outcome::{End, Outcome};
-use super::stream::Usage;
-use super::tokens::Beat;
+use super::reading::Account;
+use super::stream::{ModelName, TokenSource};
+use super::tokens::{Beat, observe_each};
 use crate::label::LabelValue;
 use crate::sync::{AtomicU8, AtomicU64, Ordering};
 
@@ -46,6 +47,7 @@ struct Told {
     phase: AtomicU8,
     request_type: AtomicU8,
     input_tokens: AtomicU64,
+    cached_tokens: AtomicU64,
     output_tokens: AtomicU64,
 }
 
@@ -68,13 +70,15 @@ impl FrontendMetrics {
             phase: AtomicU8::new(NAMELESS),
             request_type: AtomicU8::new(UNTOLD),
             input_tokens: AtomicU64::new(0),
+            cached_tokens: AtomicU64::new(0),
             output_tokens: AtomicU64::new(0),
         }))
     }
 }
 
 impl RequestMetrics {
-    /// The request is for the model that the client calls `requested`. The first call counts.
+    /// The request is for the model that the client calls `requested` (default: the one that the
+    /// answer names). The first call counts.
     ///
     /// If no such model is [served](FrontendMetrics::serve), it is [`UNKNOWN_MODEL`]'s.
     pub fn model(&self, requested: &str) {
@@ -104,6 +108,11 @@ impl RequestMetrics {
     /// The prompt has so many tokens (default: as the stream's usage says).
     pub fn input_tokens(&self, tokens: u64) {
         self.0.input_tokens.store(tokens, Ordering::Relaxed);
+    }
+
+    /// So many of the prompt's tokens were found in a cache (default: as the answer's usage says).
+    pub fn cached_tokens(&self, tokens: u64) {
+        self.0.cached_tokens.store(tokens, Ordering::Relaxed);
     }
 
     /// The answer has so many tokens (default: as the stream's usage says, or as were seen).
@@ -141,9 +150,25 @@ impl FrontendCall {
         let _ = request_type.compare_exchange(UNTOLD, STREAM, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    pub(super) fn beat(&self, beat: Beat) {
+    /// The answer names its model, which is the request's if its handler named none. A name that is
+    /// not served says nothing.
+    pub(super) fn answers_as(&self, model: &ModelName) {
+        let told = &*self.told.0;
+        if !model.is_empty() && told.model.get().is_none() && told.frontend.serves(model.as_str()) {
+            self.told.model(model.as_str());
+        }
+    }
+
+    pub(super) fn first_token(&self, time: Duration) {
         if let Some(model) = self.told.0.model.get() {
-            beat.observe(&model.time_to_first_token, &model.inter_token_latency);
+            model.time_to_first_token.observe_duration(time);
+        }
+    }
+
+    #[inline]
+    pub(super) fn beat(&self, beat: Beat) {
+        if let (Beat::Next { gap, tokens, .. }, Some(model)) = (beat, self.told.0.model.get()) {
+            observe_each(&model.inter_token_latency, gap, tokens);
         }
     }
 
@@ -154,15 +179,22 @@ impl FrontendCall {
         }
     }
 
-    /// The stream's own account, of which so many tokens were not counted as they passed.
-    pub(super) fn usage(&mut self, usage: Usage, uncounted: u64) {
+    /// The answer's own account, of which so many tokens were not counted as they passed.
+    pub(super) fn account(&mut self, account: &Account<'_>, uncounted: u64) {
+        self.answers_as(&account.seen.model);
         if uncounted > 0 {
             self.output_tokens(uncounted);
         }
         let told = &self.told.0;
-        for (place, tokens) in
-            [(&told.input_tokens, usage.input_tokens), (&told.output_tokens, usage.output_tokens)]
-        {
+        let usage = account.seen.usage;
+        let input = usage.map_or(0, |usage| usage.input_tokens);
+        let cached = usage.and_then(|usage| usage.cached_tokens).unwrap_or(0);
+        let output = if account.source == TokenSource::Estimated { 0 } else { account.tokens };
+        for (place, tokens) in [
+            (&told.input_tokens, input),
+            (&told.cached_tokens, cached),
+            (&told.output_tokens, output),
+        ] {
             // What the handler said itself it knows better.
             let _ = place.compare_exchange(0, tokens, Ordering::Relaxed, Ordering::Relaxed);
         }
@@ -194,6 +226,10 @@ impl FrontendCall {
         let input_tokens = told.input_tokens.load(Ordering::Relaxed);
         if input_tokens > 0 {
             model.input_tokens.observe(input_tokens as f64);
+        }
+        let cached_tokens = told.cached_tokens.load(Ordering::Relaxed);
+        if cached_tokens > 0 {
+            model.cached_tokens.observe(cached_tokens as f64);
         }
         let output_tokens = told.output_tokens.load(Ordering::Relaxed);
         // An answer in one piece was told of, and passed unread.

@@ -5,7 +5,7 @@
 //! that is seen ends the request; a drop without any of them is read by what came before.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Buf;
 use http::header::CONTENT_LENGTH;
@@ -14,16 +14,12 @@ use http::{HeaderMap, Method, StatusCode, response};
 use super::call::Call;
 use super::endpoint::EndpointMetrics;
 use super::grpc::{GrpcCall, GrpcMetrics, Side};
+use super::meter::Made;
 use super::outcome::{End, Outcome};
+use super::reading::{First, Reading, RequestRead, Start};
 use super::request::{FrontendCall, RequestMetrics};
-use super::stream::{
-    ChooseReader, Seen, StreamReader, Uninspected, is_event_stream, is_grpc, reader_for,
-};
-use super::tokens::TokenClock;
-use crate::clock;
-
-/// Slices of a frame that are looked at; what is cut finer is passed on unread.
-const MOST_SLICES: usize = 16;
+use super::stream::{ChooseReader, Seen, is_event_stream, is_grpc};
+use crate::clock::{self, Instant};
 
 /// One HTTP request, from the call of the service to the end of the answer's body.
 ///
@@ -35,12 +31,14 @@ pub struct ResponseState {
     frontend: Option<FrontendCall>,
     grpc: Option<GrpcCall>,
     choose_reader: Option<ChooseReader>,
+    /// Where token times begin, if not at the call.
+    token_start: Option<Start>,
     /// HEAD and CONNECT change what a body is.
     method: MethodKind,
     head: Option<Head>,
     /// Body bytes that were passed on.
     bytes: u64,
-    stream: Option<Stream>,
+    reading: Option<Box<Reading>>,
     ended: bool,
 }
 
@@ -74,14 +72,6 @@ struct Head {
     no_body: bool,
     /// Bytes that the body has, if it was declared.
     expected: Option<u64>,
-}
-
-/// A body that is read for its tokens.
-struct Stream {
-    /// `None` once it panicked.
-    reader: Option<Box<dyn StreamReader>>,
-    seen: Seen,
-    clock: TokenClock,
 }
 
 impl ResponseState {
@@ -118,6 +108,23 @@ impl ResponseState {
         self
     }
 
+    /// The times of its tokens begin at `start`, and not at the call.
+    #[must_use]
+    pub fn tokens_since(mut self, start: Instant) -> Self {
+        self.token_start = Some(Start::At(start));
+        self
+    }
+
+    /// The times of its tokens begin where the request's body has been read, which whoever reads it
+    /// has to tell; at the call, should it never be.
+    #[must_use]
+    pub fn tokens_since_read(mut self) -> (Self, RequestRead) {
+        let read = Arc::new(OnceLock::new());
+        let call = self.call.started();
+        self.token_start = Some(Start::Read { call, read: Arc::clone(&read) });
+        (self, RequestRead(read))
+    }
+
     /// A request that nobody measures.
     #[must_use]
     pub fn unmeasured() -> Self {
@@ -131,26 +138,31 @@ impl ResponseState {
             frontend: None,
             grpc: None,
             choose_reader: None,
+            token_start: None,
             method: MethodKind::Other,
             head: None,
             bytes: 0,
-            stream: None,
+            reading: None,
             ended: false,
         }
     }
 
     /// Runs `work`, which is a part of serving this request: calls or polls what answers it.
     ///
-    /// An annotated function within does not count the request again. A panic in there is this
-    /// request's, even if somebody catches it.
+    /// An annotated function within does not count the request again, and
+    /// [`StreamMeter::current`](super::StreamMeter::current) is this request's. A panic in there is
+    /// this request's, even if somebody catches it. Once there is a stream, this is where its next
+    /// frame is asked for.
     pub fn serve<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let _serving = self.call.serving();
-        self.call.run(work)
+        if let Some(reading) = &mut self.reading {
+            reading.ask();
+        }
+        self.call.serve(work)
     }
 
     /// The service answered with an error instead of a response.
     pub fn service_error(&mut self) {
-        self.end(Outcome::ServerError);
+        self.end(Outcome::ServerError, clock::now());
     }
 
     /// The head of the response is ready. `ended` and `length` are what its body says of itself
@@ -182,27 +194,38 @@ impl ResponseState {
             no_body,
             expected: declared_length(&head.headers).or(length),
         });
+        let now = clock::now();
+        if let Some(endpoint) = self.call.endpoint() {
+            endpoint.head(now.since(self.call.started()));
+        }
         if is_event_stream(&head.headers)
             && let Some(frontend) = &self.frontend
         {
             frontend.streams();
         }
         if no_body || ended {
-            return self.complete();
+            return self.end(self.outcome_of_all(), now);
         }
-        if self.call.endpoint().is_none() && self.frontend.is_none() {
+        self.begin_reading(head, now);
+    }
+
+    /// Chooses who reads the body.
+    fn begin_reading(&mut self, head: &response::Parts, now: Instant) {
+        let endpoint = self.call.endpoint();
+        if endpoint.is_none() && self.frontend.is_none() {
             return;
         }
         // What a user wrote may panic; the answer goes on without it.
-        let chosen = self
-            .choose_reader
-            .take()
-            .and_then(|choose| catch_unwind(AssertUnwindSafe(|| choose(head))).ok().flatten());
-        self.stream = chosen.or_else(|| reader_for(status, &head.headers)).map(|reader| Stream {
-            reader: Some(reader),
-            seen: Seen::default(),
-            clock: TokenClock::new(self.call.started()),
-        });
+        let ask =
+            |choose: &ChooseReader| catch_unwind(AssertUnwindSafe(|| choose(head))).ok().flatten();
+        let chosen = endpoint
+            .and_then(|endpoint| endpoint.reader().and_then(ask))
+            .or_else(|| self.choose_reader.as_ref().and_then(ask));
+        let start = self.token_start.take().unwrap_or(Start::At(self.call.started()));
+        self.reading = match chosen {
+            Some(reader) => Some(Reading::with(reader, start, now)),
+            None => Reading::by_head(head, &start, now),
+        };
     }
 
     /// The body gave `data`, and says whether that was all.
@@ -218,10 +241,9 @@ impl ResponseState {
         if let Some(grpc) = &mut self.grpc {
             grpc.data(data);
         }
-        if let Some(stream) = &mut self.stream {
-            let before = stream.seen.tokens;
-            stream.read(data);
-            self.tokens_after(before);
+        if let Some(reading) = &mut self.reading {
+            let tokens = reading.read(data);
+            self.told(tokens, length);
         }
         if ended {
             self.complete();
@@ -245,7 +267,7 @@ impl ResponseState {
 
     /// The body failed.
     pub fn body_error(&mut self) {
-        self.end(Outcome::ServerError);
+        self.end(Outcome::ServerError, clock::now());
     }
 
     /// The body gave all that it has.
@@ -253,24 +275,23 @@ impl ResponseState {
         if self.ended {
             return;
         }
-        self.end_stream();
-        self.end(self.outcome_of_all());
+        self.end_reading();
+        self.end(self.outcome_of_all(), clock::now());
     }
 
     /// Nothing more of the stream will come: its reader tells what it held back.
-    fn end_stream(&mut self) {
-        if let Some(stream) = &mut self.stream {
-            let before = stream.seen.tokens;
-            stream.with_reader(|reader, seen| reader.end(seen));
-            self.tokens_after(before);
+    fn end_reading(&mut self) {
+        if let Some(reading) = &mut self.reading {
+            let tokens = reading.end();
+            self.told(tokens, 0);
         }
     }
 
     /// What an answer is that was passed on whole.
     fn outcome_of_all(&self) -> Outcome {
-        match (&self.head, &self.stream) {
-            (_, Some(stream)) if stream.seen.failed => Outcome::ServerError,
-            (_, Some(stream)) if stream.seen.needs_marker && !stream.seen.complete => {
+        match (&self.head, self.seen()) {
+            (_, Some(seen)) if seen.failed => Outcome::ServerError,
+            (_, Some(seen)) if seen.needs_marker && !seen.complete && !self.is_made() => {
                 Outcome::Incomplete
             }
             (Some(head), _) if head.grpc == Grpc::Untold => Outcome::Incomplete,
@@ -279,25 +300,59 @@ impl ResponseState {
         }
     }
 
-    /// Records what the stream's reader saw since there were `before` tokens.
-    fn tokens_after(&mut self, before: u64) {
-        let Some(stream) = &mut self.stream else {
-            return;
-        };
-        let tokens = stream.seen.tokens.saturating_sub(before);
+    fn seen(&self) -> Option<&Seen> {
+        self.reading.as_ref().map(|reading| reading.seen())
+    }
+
+    /// Whether its producer says that all is made.
+    fn is_made(&self) -> bool {
+        self.call.made().is_some_and(Made::is_complete)
+    }
+
+    /// Records what was read with a frame of `length` bytes, `tokens` of it new.
+    #[inline]
+    fn told(&mut self, tokens: u64, length: u64) {
+        let Some(reading) = &mut self.reading else { return };
+        if reading.is_new() {
+            self.told_first(length);
+        }
         if tokens == 0 {
             return;
         }
-        let beat = stream.clock.beat(clock::now(), tokens);
-        self.call.beat(beat);
+        let Some(reading) = &mut self.reading else { return };
+        let beat = reading.beat(tokens);
+        if let Some(beat) = beat {
+            self.call.beat(beat);
+        }
         self.call.output_tokens(tokens);
         if let Some(frontend) = &mut self.frontend {
-            frontend.beat(beat);
+            if let Some(beat) = beat {
+                frontend.beat(beat);
+            }
             frontend.output_tokens(tokens);
         }
     }
 
-    fn end(&mut self, outcome: Outcome) {
+    /// Records what comes once in a stream, if it came.
+    #[inline(never)]
+    fn told_first(&mut self, length: u64) {
+        let Some(reading) = &mut self.reading else { return };
+        if let Some(frontend) = &mut self.frontend {
+            frontend.answers_as(&reading.seen().model);
+        }
+        let reasoned = reading.seen().reasoning_tokens > 0;
+        let (endpoint, frontend) = (self.call.endpoint(), &self.frontend);
+        reading.firsts(length, |first, time| {
+            if let Some(endpoint) = endpoint {
+                endpoint.streams().first(first, time, reasoned);
+            }
+            if let (First::Token, Some(frontend)) = (first, frontend) {
+                frontend.first_token(time);
+            }
+        });
+    }
+
+    fn end(&mut self, outcome: Outcome, now: Instant) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
@@ -309,25 +364,23 @@ impl ResponseState {
         if let Some(grpc) = self.grpc.take() {
             grpc.end();
         }
-        if let Some(seen) = self.stream.as_ref().map(|stream| stream.seen) {
-            self.usage(seen);
+        let reading = self.reading.take();
+        let made = self.call.made().map_or(0, Made::tokens);
+        let account = reading.as_ref().map(|reading| reading.account(made));
+        if let Some(account) = &account {
+            // What was not counted as it passed.
+            let uncounted = account.tokens.saturating_sub(account.seen.tokens);
+            if uncounted > 0 {
+                self.call.output_tokens(uncounted);
+            }
+            if let Some(frontend) = &mut self.frontend {
+                frontend.account(account, uncounted);
+            }
         }
         if let Some(frontend) = &mut self.frontend {
-            frontend.end(end, self.call.started().elapsed());
+            frontend.end(end, now.since(self.call.started()));
         }
-        self.call.end(end);
-    }
-
-    /// The stream's own account of its tokens, where it gave one.
-    fn usage(&mut self, seen: Seen) {
-        let Some(usage) = seen.usage else { return };
-        let uncounted = usage.output_tokens.saturating_sub(seen.tokens);
-        if uncounted > 0 {
-            self.call.output_tokens(uncounted);
-        }
-        if let Some(frontend) = &mut self.frontend {
-            frontend.usage(usage, uncounted);
-        }
+        self.call.end_at(end, now, account.as_ref());
     }
 
     /// What a drop says, going by what came before it.
@@ -337,12 +390,12 @@ impl ResponseState {
         if dropped == Outcome::Panic {
             return dropped;
         }
-        let seen = self.stream.as_ref().map(|stream| stream.seen).unwrap_or_default();
+        let seen = self.seen().is_some_and(|seen| seen.complete || seen.failed);
         // Servers drop a body of a declared length right after its last byte, and the sync OpenAI
         // client closes the connection at the marker. What failed by its own account was not
         // cancelled. Trailers come after the last byte, so without them gRPC is not whole.
         let whole = head.expected == Some(self.bytes) && head.grpc != Grpc::Untold;
-        if head.no_body || whole || seen.complete || seen.failed {
+        if head.no_body || whole || seen || self.is_made() {
             self.outcome_of_all()
         } else {
             dropped
@@ -353,43 +406,8 @@ impl ResponseState {
 impl Drop for ResponseState {
     fn drop(&mut self) {
         if !self.ended {
-            self.end_stream();
-            self.end(self.outcome_of_drop());
-        }
-    }
-}
-
-impl Stream {
-    fn read(&mut self, data: &impl Buf) {
-        let mut slices = [std::io::IoSlice::new(&[]); MOST_SLICES];
-        let filled = data.chunks_vectored(&mut slices);
-        let slices = slices.get(..filled).unwrap_or_default();
-        // A buffer need not show all of itself, and a stream with a gap cannot be read on.
-        if slices.iter().map(|slice| slice.len()).sum::<usize>() < data.remaining() {
-            tracing::debug!("a frame cannot be looked at whole; its stream is read no further");
-            return self.let_go(Uninspected::Hidden);
-        }
-        self.with_reader(|reader, seen| {
-            for slice in slices {
-                reader.read(slice, seen);
-            }
-        });
-    }
-
-    /// Reads no further. That the end was not seen says nothing then.
-    fn let_go(&mut self, why: Uninspected) {
-        self.reader = None;
-        self.seen.miss(why);
-        self.seen.needs_marker = false;
-    }
-
-    /// Readers are users' code as well: one that panics is let go, and the answer goes on.
-    fn with_reader(&mut self, work: impl FnOnce(&mut dyn StreamReader, &mut Seen)) {
-        let Some(reader) = &mut self.reader else { return };
-        let seen = &mut self.seen;
-        if catch_unwind(AssertUnwindSafe(|| work(&mut **reader, seen))).is_err() {
-            tracing::error!("a stream reader panicked; its stream is read no further");
-            self.let_go(Uninspected::Panicked);
+            self.end_reading();
+            self.end(self.outcome_of_drop(), clock::now());
         }
     }
 }
@@ -400,15 +418,9 @@ impl std::fmt::Debug for ResponseState {
             .field("call", &self.call)
             .field("head", &self.head)
             .field("bytes", &self.bytes)
-            .field("stream", &self.stream)
+            .field("reading", &self.reading)
             .field("ended", &self.ended)
             .finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for Stream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stream").field("seen", &self.seen).finish_non_exhaustive()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Token times: the first one, and the gaps between the others.
+//! Token times: the first one, the gaps between the others, and whose time the gaps were.
 
 use std::time::Duration;
 
@@ -18,46 +18,115 @@ pub(super) fn itl_buckets() -> Result<Buckets, BucketsError> {
 /// Native buckets for the time between tokens: from 61 microseconds to half a minute.
 pub(super) const ITL_NATIVE: NativeBuckets = NativeBuckets::of_powers(3, -14, 5);
 
-/// When tokens came: the start of the request, and the last of them.
-#[derive(Debug)]
-pub(super) struct TokenClock {
-    start: Instant,
+/// When tokens came, and what their stream waited for in between.
+///
+/// Between two frames lies a *stall*, in which nobody asked for the next one (the client was slow),
+/// and then a *wait*, in which somebody asked and it was not there (the producer was).
+#[derive(Debug, Clone)]
+pub(super) struct Pace {
+    /// The last frame was handed on.
+    handed: Instant,
+    /// The next one was asked for.
+    asked: Option<Instant>,
+    /// All stalls since the head.
+    stall: Duration,
+    /// All waits since the last token.
+    wait: Duration,
+    /// The first token, and those that came in one chunk with it.
+    first: Option<(Instant, u64)>,
     last: Option<Instant>,
+    longest: Option<Duration>,
 }
 
 /// What one chunk of tokens has to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Beat {
-    /// The first token, this long after the start. Others in its chunk say nothing.
-    First(Duration),
-    /// So many tokens, this long after the ones before.
-    Next { gap: Duration, tokens: u64 },
+    /// The first one, and nothing of those in one chunk with it.
+    First,
+    /// So many tokens, this long after the ones before, of which this was waited for them.
+    Next { gap: Duration, wait: Duration, tokens: u64 },
 }
 
-impl TokenClock {
-    pub(super) fn new(start: Instant) -> Self {
-        Self { start, last: None }
+impl Pace {
+    /// The head of the answer was handed on `now`.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            handed: now,
+            asked: None,
+            stall: Duration::ZERO,
+            wait: Duration::ZERO,
+            first: None,
+            last: None,
+            longest: None,
+        }
     }
 
-    /// `tokens` tokens came at `now`.
-    pub(super) fn beat(&mut self, now: Instant, tokens: u64) -> Beat {
-        match self.last.replace(now) {
-            None => Beat::First(now.since(self.start)),
-            Some(last) => Beat::Next { gap: now.since(last), tokens },
-        }
+    /// Whether nobody has asked for the next frame yet.
+    #[inline]
+    pub(super) fn is_stalled(&self) -> bool {
+        self.asked.is_none()
+    }
+
+    /// The next frame is asked for, for the first time.
+    #[inline]
+    pub(super) fn ask(&mut self, now: Instant) {
+        self.stall += now.since(self.handed);
+        self.asked = Some(now);
+    }
+
+    /// A frame is handed on.
+    #[inline]
+    pub(super) fn hand(&mut self, now: Instant) {
+        // Who does not say when it asked did nothing else in between.
+        self.wait += now.since(self.asked.take().unwrap_or(self.handed));
+        self.handed = now;
+    }
+
+    /// `tokens` tokens were in the frame that was handed on last.
+    #[inline]
+    pub(super) fn beat(&mut self, tokens: u64) -> Beat {
+        let wait = std::mem::take(&mut self.wait);
+        let Some(last) = self.last.replace(self.handed) else {
+            self.first = Some((self.handed, tokens));
+            return Beat::First;
+        };
+        let gap = self.handed.since(last);
+        self.longest = self.longest.max(Some(gap));
+        Beat::Next { gap, wait, tokens }
+    }
+
+    /// When the last frame was handed on.
+    pub(super) fn handed(&self) -> Instant {
+        self.handed
+    }
+
+    /// All the time in which the next frame was not asked for.
+    pub(super) fn stall(&self) -> Duration {
+        self.stall
+    }
+
+    /// The longest gap between two chunks of tokens, if there were two.
+    pub(super) fn longest(&self) -> Option<Duration> {
+        self.longest
+    }
+
+    /// The mean time of a token after the first chunk, up to `end` or else to the last one, in
+    /// seconds; `None` if there were no two chunks of all `tokens`.
+    pub(super) fn per_token(&self, tokens: u64, end: Option<Instant>) -> Option<f64> {
+        let ((first, with_it), last) = self.first.zip(self.last)?;
+        let rest = tokens.checked_sub(with_it).filter(|&rest| rest > 0)?;
+        self.longest?;
+        Some(end.unwrap_or(last).since(first).as_secs_f64() / rest as f64)
     }
 }
 
-impl Beat {
-    /// Counts the beat: a gap is spread over its tokens, and observed once for each.
-    pub(super) fn observe(self, first: &Histogram, next: &Histogram) {
-        match self {
-            Self::First(time) => first.observe_duration(time),
-            Self::Next { gap, tokens } => {
-                let tokens = tokens.max(1);
-                next.observe_n(gap.as_secs_f64() / tokens as f64, tokens);
-            }
-        }
+/// Observes `time` as that of `tokens` tokens: spread over them, and once for each.
+#[inline]
+pub(super) fn observe_each(histogram: &Histogram, time: Duration, tokens: u64) {
+    if tokens <= 1 {
+        histogram.observe_duration(time);
+    } else {
+        histogram.observe_n(time.as_secs_f64() / tokens as f64, tokens);
     }
 }
 
@@ -66,17 +135,43 @@ mod tests {
     use super::*;
     use crate::clock::{Manual, now};
 
+    const fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
     #[test]
-    fn the_first_chunk_gives_the_first_token_and_no_gap() {
+    fn a_gap_is_a_stall_and_a_wait() {
         let time = Manual::new();
         time.run(|| {
-            let mut clock = TokenClock::new(now());
-            time.advance(Duration::from_millis(200));
-            assert_eq!(clock.beat(now(), 3), Beat::First(Duration::from_millis(200)));
-            time.advance(Duration::from_millis(30));
-            let next = Beat::Next { gap: Duration::from_millis(30), tokens: 3 };
-            assert_eq!(clock.beat(now(), 3), next);
+            let mut pace = Pace::new(now());
+            pace.ask(now());
+            time.advance(ms(200));
+            pace.hand(now());
+            assert_eq!(pace.beat(3), Beat::First);
+            // The client does something else, then waits for a frame without and one with tokens.
+            time.advance(ms(40));
+            pace.ask(now());
+            time.advance(ms(5));
+            pace.hand(now());
+            pace.ask(now());
+            time.advance(ms(5));
+            pace.hand(now());
+            assert_eq!(pace.beat(2), Beat::Next { gap: ms(50), wait: ms(10), tokens: 2 });
+            assert_eq!((pace.stall(), pace.longest()), (ms(40), Some(ms(50))));
+            assert_eq!(pace.per_token(5, None), Some(0.025));
+            time.advance(ms(50));
+            assert_eq!(pace.per_token(5, Some(now())), Some(0.05));
         });
+    }
+
+    #[test]
+    fn one_chunk_has_no_time_per_token() {
+        let mut pace = Pace::new(now());
+        assert_eq!(pace.per_token(9, None), None);
+        pace.hand(now());
+        pace.beat(1);
+        assert_eq!(pace.per_token(9, None), None);
+        assert_eq!(pace.longest(), None);
     }
 
     #[test]

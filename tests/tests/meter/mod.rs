@@ -8,6 +8,7 @@ use std::future::ready;
 
 use bytes::Bytes;
 use dynamo_metrics::encode;
+use dynamo_metrics::llm::EndpointOptions;
 use dynamo_metrics::registry::Registry;
 use dynamo_metrics_tests::counts::Counts;
 use dynamo_metrics_tests::page::Page;
@@ -28,6 +29,14 @@ impl Meter {
     pub(crate) fn new() -> Self {
         let registry = Registry::new();
         let layer = MetricsLayer::new(&registry.namespace("test").component("api")).unwrap();
+        Self { registry, layer }
+    }
+
+    /// One whose endpoint has choices.
+    pub(crate) fn with(options: EndpointOptions) -> Self {
+        let registry = Registry::new();
+        let scope = registry.namespace("test").component("api");
+        let layer = MetricsLayer::builder(&scope).options(options).build().unwrap();
         Self { registry, layer }
     }
 
@@ -58,6 +67,12 @@ impl Meter {
         let mut request = Request::new(Empty::<Bytes>::new());
         *request.method_mut() = method;
         service.call(request).now_or_never().unwrap().unwrap()
+    }
+
+    /// The count of a histogram, and its sum in milliseconds.
+    pub(crate) fn times(&self, name: &str) -> (f64, f64) {
+        let sum = |suffix| self.sum(&format!("{name}_{suffix}"), &[]).unwrap_or_default();
+        (sum("count"), (sum("sum") * 1e6).round() / 1e3)
     }
 
     /// The measured body of a GET that is answered with 200.

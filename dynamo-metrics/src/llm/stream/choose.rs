@@ -3,43 +3,35 @@
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 
-use super::frames::Unread;
-use super::{Events, Grpc, JsonAnswer, KServe, Ndjson, Sse, StreamReader, Uninspected};
+use super::{Grpc, KServe, StreamReader};
 
 /// The method whose messages [`KServe`] reads.
 const MODEL_STREAM_INFER: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
 
 /// What a content type stands for, as far as there are readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Media {
+pub(crate) enum Media {
+    /// Read as [`Events`](super::Events).
     Sse,
+    /// Likewise.
     Ndjson,
+    /// Messages that are counted, since only their method tells what they are.
     Grpc,
+    /// Read for its usage.
     Json,
     Other,
 }
 
-/// The reader for a body with this head; none if its content type has none.
-///
-/// Events and records are read as [`Events`]; gRPC's messages are counted, since only their method
-/// tells what they are; JSON is read for its usage where the status is a good one. A body that is
-/// encoded is reported as that.
+/// How a body with this head is read, and whether it is encoded, so that it cannot be; `None` if its
+/// content type has no reader. JSON is read where the status is a good one.
 #[must_use]
-pub(crate) fn reader_for(status: StatusCode, headers: &HeaderMap) -> Option<Box<dyn StreamReader>> {
+pub(crate) fn chosen(status: StatusCode, headers: &HeaderMap) -> Option<(Media, bool)> {
     let media = media(headers);
     if media == Media::Other || (media == Media::Json && !status.is_success()) {
         return None;
     }
-    if headers.get_all(CONTENT_ENCODING).iter().any(|value| value != "identity") {
-        return Some(Box::new(Unread(Uninspected::Encoded)));
-    }
-    Some(match media {
-        Media::Sse => Box::new(Sse::new(Events::default())),
-        Media::Ndjson => Box::new(Ndjson::new(Events::default())),
-        Media::Grpc => Box::new(Grpc::count()),
-        Media::Json => Box::new(JsonAnswer::default()),
-        Media::Other => return None,
-    })
+    let encoded = headers.get_all(CONTENT_ENCODING).iter().any(|value| value != "identity");
+    Some((media, encoded))
 }
 
 /// The reader for what the gRPC method of this path streams, if there is one that knows it.
@@ -98,7 +90,6 @@ fn media(headers: &HeaderMap) -> Media {
 mod tests {
     use http::{HeaderName, HeaderValue};
 
-    use super::super::Seen;
     use super::*;
 
     fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
@@ -117,22 +108,19 @@ mod tests {
         ] {
             let headers = headers(&[(CONTENT_TYPE, name)]);
             assert_eq!(super::media(&headers), media, "{name}");
-            let reader = reader_for(StatusCode::OK, &headers);
-            assert_eq!(reader.is_some(), media != Media::Other, "{name}");
+            let read = (media != Media::Other).then_some((media, false));
+            assert_eq!(chosen(StatusCode::OK, &headers), read, "{name}");
         }
-        assert!(reader_for(StatusCode::OK, &HeaderMap::new()).is_none());
+        assert_eq!(chosen(StatusCode::OK, &HeaderMap::new()), None);
         let json = headers(&[(CONTENT_TYPE, "application/json")]);
-        assert!(reader_for(StatusCode::BAD_REQUEST, &json).is_none());
+        assert_eq!(chosen(StatusCode::BAD_REQUEST, &json), None);
     }
 
     #[test]
-    fn what_is_encoded_is_reported_and_not_read() {
-        for (encoding, uninspected) in [("gzip", Some(Uninspected::Encoded)), ("identity", None)] {
+    fn an_encoded_body_is_known_by_its_head() {
+        for (encoding, encoded) in [("gzip", true), ("identity", false)] {
             let types = [(CONTENT_TYPE, "text/event-stream"), (CONTENT_ENCODING, encoding)];
-            let mut reader = reader_for(StatusCode::OK, &headers(&types)).unwrap();
-            let mut seen = Seen::default();
-            reader.read(b"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n", &mut seen);
-            assert_eq!((seen.uninspected, seen.tokens == 0), (uninspected, encoding == "gzip"));
+            assert_eq!(chosen(StatusCode::OK, &headers(&types)), Some((Media::Sse, encoded)));
         }
     }
 }

@@ -19,7 +19,7 @@ pub struct Frames {}
 
 /// Says why nothing of a body is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Unread(pub(super) Uninspected);
+pub(crate) struct Unread(pub(crate) Uninspected);
 
 impl StreamReader for Frames {
     fn read(&mut self, frame: &[u8], seen: &mut Seen) {

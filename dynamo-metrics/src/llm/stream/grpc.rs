@@ -54,7 +54,7 @@ pub struct CountTokens<F>(F);
 
 /// Looks into no message.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Unread;
+pub(crate) struct Unread;
 
 impl<M: MessageReader> Grpc<M> {
     /// Reads messages for `reader`.
@@ -115,7 +115,7 @@ impl<M: MessageReader> Grpc<M> {
 
 impl Grpc<Unread> {
     /// Counts messages.
-    pub(super) fn count() -> Self {
+    pub(crate) fn count() -> Self {
         Self::with(None)
     }
 }

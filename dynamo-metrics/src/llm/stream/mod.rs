@@ -49,9 +49,10 @@ use http::response;
 
 pub use answer::JsonAnswer;
 pub use choose::reader_of_method;
-pub(crate) use choose::{is_event_stream, is_grpc, reader_for};
+pub(crate) use choose::{Media, chosen, is_event_stream, is_grpc};
 pub use events::Events;
 pub use frames::Frames;
+pub(crate) use frames::Unread;
 pub use grpc::{CountTokens, Grpc, MessageReader};
 pub use kserve::KServe;
 pub use ndjson::Ndjson;
@@ -87,6 +88,16 @@ pub trait StreamReader: Send + Sync {
     /// The body has ended: whatever was held back is complete, or never will be.
     fn end(&mut self, seen: &mut Seen) {
         let _ = seen;
+    }
+}
+
+impl<R: StreamReader + ?Sized> StreamReader for Box<R> {
+    fn read(&mut self, frame: &[u8], seen: &mut Seen) {
+        (**self).read(frame, seen);
+    }
+
+    fn end(&mut self, seen: &mut Seen) {
+        (**self).end(seen);
     }
 }
 
