@@ -188,8 +188,10 @@ impl StreamMetrics {
         match first {
             First::Token => {
                 // These are there from the first token on, whether there is a second one or not.
-                (self.output_tokens.get(), self.time_to_first_token.get());
-                (self.inter_token_latency.get(), self.inter_token_wait.get());
+                self.output_tokens.get();
+                self.time_to_first_token.get();
+                self.inter_token_latency.get();
+                self.inter_token_wait.get();
             }
             First::Byte => self.time_to_first_byte.get().observe_duration(time),
             First::Answer if reasoned => {
