@@ -146,7 +146,7 @@ fn a_pushing_generator_shows_where_it_stamps_and_nowhere_else() {
             if tick % 5 == 0 {
                 // Two frames of a read of its own, so that the channel fills up.
                 for _ in 0..2 {
-                    open = open && !matches!(poll_once(&mut body), None);
+                    open = open && poll_once(&mut body).is_some();
                 }
             }
         }
