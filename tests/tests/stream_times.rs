@@ -294,9 +294,9 @@ fn token_times_begin_where_the_endpoint_says() {
         let accept = dynamo_metrics_tower::AcceptLayer::new(&meter.registry).unwrap();
         let time = Manual::new();
         time.run(|| {
-            let (waits, handles) = (time.clone(), time.clone());
+            let (waits, served) = (time.clone(), time.clone());
             let handler = tower::service_fn(move |request: http::Request<_>| {
-                let time = handles.clone();
+                let time = served.clone();
                 async move {
                     let body: dynamo_metrics_tower::RequestBody<Script> = request.into_body();
                     time.advance(ms(60));
