@@ -6,7 +6,7 @@ use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Attribute, Data, DeriveInput, Error, Fields, LitStr, Result};
 
-use crate::text::snake_case;
+use crate::text::{Case, unknown};
 
 /// Label names that scopes and formats set.
 const RESERVED: [&str; 6] =
@@ -23,6 +23,10 @@ pub(crate) fn value(item: TokenStream) -> Result<TokenStream> {
     if data.variants.is_empty() {
         return Err(Error::new_spanned(&input.ident, "a label needs at least one value"));
     }
+    let case = read(&input.attrs, "rename_all")?;
+    let case = case.map_or(Ok(Case::Snake), |case| {
+        Case::named(&case.value()).map_err(|why| Error::new(case.span(), why))
+    })?;
     let mut texts: Vec<String> = Vec::new();
     let (mut arms, mut indices) = (Vec::new(), Vec::new());
     for variant in &data.variants {
@@ -33,9 +37,9 @@ pub(crate) fn value(item: TokenStream) -> Result<TokenStream> {
             ));
         }
         let ident = &variant.ident;
-        let text = match rename(&variant.attrs)? {
+        let text = match read(&variant.attrs, "rename")? {
             Some(text) => text.value(),
-            None => snake_case(&ident.unraw().to_string()),
+            None => case.of(&ident.unraw().to_string()),
         };
         if texts.contains(&text) {
             return Err(Error::new_spanned(ident, format!("two values read {text:?}")));
@@ -82,9 +86,10 @@ pub(crate) fn set(item: TokenStream) -> Result<TokenStream> {
     }
     let mut names: Vec<String> = Vec::new();
     let (mut values, mut counts, mut indices) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut infos, mut exact) = (Vec::new(), Vec::new());
     for field in fields {
         let Some(ident) = &field.ident else { continue };
-        let (name, span) = match rename(&field.attrs)? {
+        let (name, span) = match read(&field.attrs, "rename")? {
             Some(name) => (name.value(), name.span()),
             None => (ident.unraw().to_string(), ident.span()),
         };
@@ -94,8 +99,14 @@ pub(crate) fn set(item: TokenStream) -> Result<TokenStream> {
         if names.contains(&name) {
             return Err(Error::new(span, format!("two labels are named {name:?}")));
         }
-        names.push(name);
         let ty = &field.ty;
+        infos.push(quote_spanned! {ty.span()=>
+            ::dynamo_metrics::__private::LabelInfo::of::<#ty>(#name)
+        });
+        exact.push(
+            quote_spanned!(ty.span()=> <#ty as ::dynamo_metrics::__private::LabelValue>::EXACT),
+        );
+        names.push(name);
         counts.push(
             quote_spanned!(ty.span()=> <#ty as ::dynamo_metrics::__private::LabelValue>::COUNT),
         );
@@ -113,6 +124,8 @@ pub(crate) fn set(item: TokenStream) -> Result<TokenStream> {
         #[automatically_derived]
         impl #generics ::dynamo_metrics::__private::LabelSet for #name #types #bounds {
             const NAMES: &'static [&'static str] = &[#(#names),*];
+            const INFO: &'static [::dynamo_metrics::__private::LabelInfo] = &[#(#infos),*];
+            const EXACT: bool = true #(&& #exact)*;
             const COUNT: ::core::option::Option<usize> =
                 ::dynamo_metrics::__private::combinations(&[#(#counts),*]);
 
@@ -141,16 +154,17 @@ pub(crate) fn check_name(name: &str) -> std::result::Result<(), String> {
     Ok(())
 }
 
-/// The text of `#[label(rename = "..")]`, if there is one.
-fn rename(attributes: &[Attribute]) -> Result<Option<LitStr>> {
+/// The text of `#[label(known = "..")]`, if there is one; nothing else is known here.
+fn read(attributes: &[Attribute], known: &str) -> Result<Option<LitStr>> {
     let mut found = None;
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("label")) {
         attribute.parse_nested_meta(|meta| {
-            if !meta.path.is_ident("rename") {
-                return Err(meta.error("unknown argument, expected `rename`"));
+            if !meta.path.is_ident(known) {
+                let name = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
+                return Err(Error::new_spanned(&meta.path, unknown(&name, &[known])));
             }
             if found.replace(meta.value()?.parse::<LitStr>()?).is_some() {
-                return Err(meta.error("`rename` is given twice"));
+                return Err(meta.error(format!("`{known}` is given twice")));
             }
             Ok(())
         })?;

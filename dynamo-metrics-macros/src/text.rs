@@ -1,7 +1,45 @@
 //! Names: their case, and the known one that is nearest to a misspelt one.
 
+/// How variants read as label values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Case {
+    Snake,
+    Kebab,
+    Pascal,
+    ScreamingSnake,
+}
+
+impl Case {
+    /// Each, as it is called.
+    const NAMED: [(&'static str, Self); 4] = [
+        ("snake_case", Self::Snake),
+        ("kebab-case", Self::Kebab),
+        ("PascalCase", Self::Pascal),
+        ("SCREAMING_SNAKE_CASE", Self::ScreamingSnake),
+    ];
+
+    /// The case that is called so, or what is said where there is none.
+    pub(crate) fn named(name: &str) -> Result<Self, String> {
+        let found = Self::NAMED.into_iter().find(|(known, _)| *known == name);
+        found.map(|(_, case)| case).ok_or_else(|| {
+            let known = Self::NAMED.map(|(known, _)| format!("{known:?}")).join(", ");
+            format!("unknown case {name:?}, expected one of {known}")
+        })
+    }
+
+    /// `CamelCase` in this case.
+    pub(crate) fn of(self, name: &str) -> String {
+        match self {
+            Self::Snake => snake_case(name),
+            Self::Kebab => snake_case(name).replace('_', "-"),
+            Self::Pascal => name.to_owned(),
+            Self::ScreamingSnake => snake_case(name).to_uppercase(),
+        }
+    }
+}
+
 /// `CamelCase` as `snake_case`.
-pub(crate) fn snake_case(name: &str) -> String {
+fn snake_case(name: &str) -> String {
     let mut out = String::with_capacity(name.len() + 4);
     let chars: Vec<char> = name.chars().collect();
     for (i, &c) in chars.iter().enumerate() {
@@ -23,6 +61,16 @@ pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         .filter(|&(distance, candidate)| distance <= 1 + candidate.len() / 3)
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// What is said of an argument that is none of `known`.
+pub(crate) fn unknown(name: &str, known: &[&str]) -> String {
+    if let Some(meant) = nearest(name, known) {
+        return format!("unknown argument `{name}`, did you mean `{meant}`?");
+    }
+    let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+    let expected = if known.len() > 1 { "expected one of" } else { "expected" };
+    format!("unknown argument `{name}`, {expected} {}", known.join(", "))
 }
 
 /// Edits that lead from `a` to `b`.
@@ -56,6 +104,25 @@ mod tests {
         ] {
             assert_eq!(snake_case(camel), snake);
         }
+    }
+
+    #[test]
+    fn variants_read_as_they_are_told_to() {
+        let cases = ["snake_case", "kebab-case", "PascalCase", "SCREAMING_SNAKE_CASE"];
+        let read = cases.map(|case| Case::named(case).unwrap().of("ClientError"));
+        assert_eq!(read, ["client_error", "client-error", "ClientError", "CLIENT_ERROR"]);
+        assert!(Case::named("camelCase").unwrap_err().ends_with("\"SCREAMING_SNAKE_CASE\""));
+    }
+
+    #[test]
+    fn an_argument_that_is_none_is_told_what_it_may_be() {
+        assert_eq!(
+            unknown("renam", &["rename"]),
+            "unknown argument `renam`, did you mean `rename`?"
+        );
+        assert_eq!(unknown("x", &["rename"]), "unknown argument `x`, expected `rename`");
+        let two = "unknown argument `x`, expected one of `name`, `help`";
+        assert_eq!(unknown("x", &["name", "help"]), two);
     }
 
     #[test]

@@ -61,9 +61,15 @@ pub use dynamo_metrics_macros::instrumented_endpoint;
 /// For the code that macros write. Anything here may change with them.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::label::{LabelSet, LabelValue, combinations, combine};
+    pub use crate::label::{LabelInfo, LabelSet, LabelValue, combinations, combine};
     pub use crate::llm::attribute::{
         BodyEnd, ByResult, ByStatus, ByValue, Call, IsResult, IsValue, MaybeResponse, ResultEnd,
         Rewrap, Site, StatusEnd, Tag, ToBodyEnd, ValueEnd, fail, global, metered, start,
     };
+    pub use crate::registry::catalogue::{MetricInfo, SetInfo};
+    pub use crate::registry::{
+        MetricSet, RegisterError, Scope, bounds, bounds_fault, default_native, enter, fits,
+        has_labels, native, set_field,
+    };
+    pub use crate::unit::Unit;
 }

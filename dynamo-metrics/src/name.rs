@@ -60,6 +60,12 @@ pub(crate) fn scope_value(raw: &str) -> String {
     value.strip_prefix("__").unwrap_or(&value).to_owned()
 }
 
+/// The name `name` behind `prefix`, unless it has that already.
+pub(crate) fn prefixed(prefix: &str, name: &str) -> String {
+    let has_it = name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('_'));
+    if prefix.is_empty() || has_it { name.to_owned() } else { format!("{prefix}_{name}") }
+}
+
 /// Checks a label name given by a user.
 ///
 /// # Errors

@@ -7,8 +7,7 @@ use crate::clock::{self, Instant};
 use crate::encode::Format;
 use crate::label::{LabelSet, LabelValue};
 use crate::metric::{Counter, Histogram, UpDownCounter};
-use crate::registry::{Family, RegisterError, Registry};
-use crate::unit::Unit;
+use crate::registry::{Family, MetricSet, Registry};
 
 /// Most scrapes at once, unless the exporter is told otherwise: a Prometheus or two, with patience
 /// for people.
@@ -25,12 +24,26 @@ pub(super) struct Scrapes {
 }
 
 /// What is told of scrapes.
-#[derive(Debug)]
+///
+/// # Source
+/// The exporter, from a scrape's request to the end of its body.
+#[derive(Debug, MetricSet)]
+#[metric_set(name = "ScrapeMetrics", fixed_prefix = "dynamo_metrics_exporter")]
 struct Metrics {
+    /// Scrapes that ended.
+    #[metric(name = "scrapes_total")]
     scrapes: Family<ByEnd, Counter>,
+    /// Time from a scrape's request to its end.
+    #[metric(name = "scrape_duration_seconds", unit = seconds)]
     duration: Histogram,
+    /// Bytes of pages, as they were sent.
+    #[metric(name = "scrape_bytes_total", unit = bytes)]
     bytes: Family<ByFormat, Counter>,
+    /// Scrapes that are being answered.
+    #[metric(name = "scrapes_in_flight")]
     in_flight: UpDownCounter,
+    /// Scrapes past the most that there may be at once.
+    #[metric(name = "scrapes_rejected_total")]
     rejected: Counter,
 }
 
@@ -107,32 +120,6 @@ impl Scrapes {
     fn metrics(&self) -> Option<&Metrics> {
         let metrics = self.metrics.get_or_init(|| Metrics::register(&self.registry).ok());
         metrics.as_ref()
-    }
-}
-
-impl Metrics {
-    fn register(registry: &Registry) -> Result<Self, RegisterError> {
-        let scope = registry.with_prefix("dynamo_metrics_exporter");
-        Ok(Self {
-            scrapes: scope.counter("scrapes_total", "Scrapes that ended.").family()?,
-            duration: scope
-                .histogram("scrape_duration_seconds", "Time from a scrape's request to its end.")
-                .unit(Unit::Seconds)
-                .register()?,
-            bytes: scope
-                .counter("scrape_bytes_total", "Bytes of pages, as they were sent.")
-                .unit(Unit::Bytes)
-                .family()?,
-            in_flight: scope
-                .up_down_counter("scrapes_in_flight", "Scrapes that are being answered.")
-                .register()?,
-            rejected: scope
-                .counter(
-                    "scrapes_rejected_total",
-                    "Scrapes past the most that there may be at once.",
-                )
-                .register()?,
-        })
     }
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::endpoint::Declared;
 use super::env::{self, EnvError};
-use super::{Health, Inner, NoLabels, PREFIX, Status};
+use super::{Health, Inner, NoLabels, ProcessMetrics, Status};
 use crate::clock;
 use crate::name::scope_value;
-use crate::registry::{RegisterError, Registry};
+use crate::registry::{MetricSet as _, RegisterError, Registry};
 
 /// The choices of a [`Health`].
 ///
@@ -185,24 +185,21 @@ impl HealthBuilder {
     pub fn build(self, registry: &Registry) -> Result<Health, BuildError> {
         let settings = self.0;
         settings.check()?;
-        let ready = registry
-            .with_prefix(PREFIX)
-            .gauge("health_ready", "1 if the process is ready, 0 if not.")
-            .family::<NoLabels>()?;
+        let metrics = ProcessMetrics::register(registry)?;
         let inner = Arc::new(Inner {
             settings,
             started: clock::now(),
             process: Mutex::new(Declared::Starting),
             holds: Arc::default(),
             endpoints: Mutex::default(),
-            ready,
+            metrics,
         });
         let weak = Arc::downgrade(&inner);
         // At each gather, since what it says depends on all endpoints and holds.
         registry.add_update_callback(move || {
             if let Some(health) = weak.upgrade() {
                 let ready = health.report().status == Status::Ready;
-                health.ready.with_ref(&NoLabels {}, |gauge| gauge.set(ready.into()));
+                health.metrics.ready.with_ref(&NoLabels {}, |gauge| gauge.set(ready.into()));
             }
         });
         Ok(Health(inner))

@@ -15,8 +15,7 @@ use super::{CanarySettings, NoLabels, PREFIX};
 use crate::label::LabelSet;
 use crate::llm::{EndpointMetrics, Outcome};
 use crate::metric::{Counter, Histogram};
-use crate::registry::{Family, RegisterError, Scope};
-use crate::unit::Unit;
+use crate::registry::{Family, MetricSet, RegisterError};
 
 /// How often a canary looks for traffic while it waits.
 const LOOKS: u32 = 8;
@@ -86,9 +85,18 @@ pub(super) struct Running {
     metrics: ProbeMetrics,
 }
 
-#[derive(Debug, Clone)]
+/// What is told of a canary's probes.
+///
+/// # Source
+/// The canary's task, when a probe's answer has ended or its time is over.
+#[derive(Debug, Clone, MetricSet)]
+#[metric_set(fixed_prefix = PREFIX)]
 struct ProbeMetrics {
+    /// Probes of the canary, by how they ended.
+    #[metric(name = "health_probes_total")]
     probes: Family<ByOutcome, Counter>,
+    /// How long a probe took.
+    #[metric(name = "health_probe_duration_seconds", unit = seconds, buckets = DURATION_BOUNDS)]
     duration: Family<NoLabels, Histogram>,
 }
 
@@ -204,6 +212,7 @@ impl EndpointHealth {
             return Err(CanaryError::Removed);
         }
         let metrics = ProbeMetrics::register(&endpoint.scope)?;
+        metrics.show();
         if endpoint.scope.is_endpoint() {
             let own = EndpointMetrics::register(&endpoint.scope)?;
             state.watched.retain(|watched| !matches!(watched.source, Source::Own(_)));
@@ -263,23 +272,12 @@ impl Running {
 }
 
 impl ProbeMetrics {
-    fn register(scope: &Scope) -> Result<Self, RegisterError> {
-        let scope = scope.with_prefix(PREFIX);
-        let metrics = Self {
-            probes: scope
-                .counter("health_probes_total", "Probes of the canary, by how they ended.")
-                .family()?,
-            duration: scope
-                .histogram("health_probe_duration_seconds", "How long a probe took.")
-                .unit(Unit::Seconds)
-                .buckets(DURATION_BOUNDS)
-                .family()?,
-        };
+    /// Shows all of them at zero.
+    fn show(&self) {
         for &outcome in ProbeOutcome::ALL {
-            metrics.probes.with_ref(&ByOutcome { outcome }, |_| ());
+            self.probes.with_ref(&ByOutcome { outcome }, |_| ());
         }
-        metrics.duration.with_ref(&NoLabels {}, |_| ());
-        Ok(metrics)
+        self.duration.with_ref(&NoLabels {}, |_| ());
     }
 
     fn record(&self, outcome: ProbeOutcome, duration: Duration) {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, Weak};
 use super::{Inner, NoLabels, PREFIX, Status, lock};
 use crate::label::LabelSet;
 use crate::metric::{Counter, Gauge, Metric};
-use crate::registry::{Family, Place, RegisterError, Scope};
+use crate::registry::{Family, MetricSet, Place, RegisterError, Scope};
 
 /// The name of what is declared at the root of the tree.
 const ROOT: &str = "runtime";
@@ -79,8 +79,7 @@ pub(super) struct Endpoint {
     #[cfg(feature = "health")]
     pub(super) scope: Scope,
     starting: Status,
-    status: Family<NoLabels, Gauge>,
-    transitions: Family<To, Counter>,
+    metrics: Metrics,
     /// What the state comes to; written with the lock held.
     ready: AtomicBool,
     /// Whether somebody saw an answer that was well since the canary looked.
@@ -101,6 +100,21 @@ pub(super) struct State {
     /// What shows that the endpoint works.
     #[cfg(feature = "health")]
     pub(super) watched: Vec<super::canary::Watched>,
+}
+
+/// What is told of the health of one endpoint.
+///
+/// # Source
+/// What the endpoint says of itself, and its canary.
+#[derive(Debug, MetricSet)]
+#[metric_set(name = "EndpointHealthMetrics", fixed_prefix = PREFIX)]
+struct Metrics {
+    /// 1 if the endpoint is ready, 0 if not.
+    #[metric(name = "health_status")]
+    status: Family<NoLabels, Gauge>,
+    /// How often the endpoint became ready, or not.
+    #[metric(name = "health_transitions_total")]
+    transitions: Family<To, Counter>,
 }
 
 #[derive(LabelSet)]
@@ -185,13 +199,9 @@ impl Endpoint {
         starting: Status,
     ) -> Result<Self, RegisterError> {
         let own = scope.with_prefix(PREFIX);
-        let status: Family<NoLabels, Gauge> =
-            own.gauge("health_status", "1 if the endpoint is ready, 0 if not.").family()?;
-        let transitions = own
-            .counter("health_transitions_total", "How often the endpoint became ready, or not.")
-            .family()?;
-        // Both are there: only now is something shown.
-        let name = name.map_or_else(|| label_name(&status.with(&NoLabels {})), Arc::from);
+        let metrics = Metrics::register(scope)?;
+        // All are there: only now is something shown.
+        let name = name.map_or_else(|| label_name(&metrics.status.with(&NoLabels {})), Arc::from);
         Ok(Self {
             name,
             id: own.id(),
@@ -199,8 +209,7 @@ impl Endpoint {
             #[cfg(feature = "health")]
             scope: scope.clone(),
             starting,
-            status,
-            transitions,
+            metrics,
             ready: AtomicBool::new(starting == Status::Ready),
             #[cfg(feature = "health")]
             seen: AtomicBool::new(false),
@@ -234,9 +243,9 @@ impl Endpoint {
     /// Shows the first values.
     pub(super) fn show(&self) {
         let ready = self.ready.load(Ordering::Relaxed);
-        self.status.with_ref(&NoLabels {}, |gauge| gauge.set(ready.into()));
+        self.metrics.status.with_ref(&NoLabels {}, |gauge| gauge.set(ready.into()));
         for to in [Status::Ready, Status::NotReady] {
-            self.transitions.with_ref(&To { to }, |_| ());
+            self.metrics.transitions.with_ref(&To { to }, |_| ());
         }
     }
 
@@ -257,8 +266,8 @@ impl Endpoint {
                 return;
             }
             // With the lock held, so that the last word of the metrics is that of the state.
-            self.status.with_ref(&NoLabels {}, |gauge| gauge.set(ready.into()));
-            self.transitions.with_ref(&To { to: Status::of(ready) }, Counter::inc);
+            self.metrics.status.with_ref(&NoLabels {}, |gauge| gauge.set(ready.into()));
+            self.metrics.transitions.with_ref(&To { to: Status::of(ready) }, Counter::inc);
             (ready, state.shown())
         };
         let name = &*self.name;
@@ -279,9 +288,9 @@ impl Endpoint {
             self.ready.store(false, Ordering::Relaxed);
         }
         // Nobody writes what is shown once it is removed.
-        self.status.remove(&NoLabels {});
+        self.metrics.status.remove(&NoLabels {});
         for to in [Status::Ready, Status::NotReady] {
-            self.transitions.remove(&To { to });
+            self.metrics.transitions.remove(&To { to });
         }
         #[cfg(feature = "health")]
         {

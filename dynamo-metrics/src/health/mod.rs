@@ -54,7 +54,7 @@ use http::{Response, StatusCode};
 use crate::clock::Instant;
 use crate::label::{LabelSet, LabelValue};
 use crate::metric::Gauge;
-use crate::registry::{Family, RegisterError, Registry, Scope};
+use crate::registry::{Family, MetricSet, RegisterError, Registry, Scope};
 use builder::Settings;
 use endpoint::{Declared, Endpoint};
 
@@ -123,6 +123,18 @@ struct Inner {
     process: Mutex<Declared>,
     holds: Arc<Mutex<Holds>>,
     endpoints: Mutex<Endpoints>,
+    metrics: ProcessMetrics,
+}
+
+/// What is told of the health of a process.
+#[derive(Debug, MetricSet)]
+#[metric_set(name = "HealthMetrics", fixed_prefix = PREFIX)]
+struct ProcessMetrics {
+    /// 1 if the process is ready, 0 if not.
+    ///
+    /// # Source
+    /// All endpoints and holds, when the registry is gathered.
+    #[metric(name = "health_ready")]
     ready: Family<NoLabels, Gauge>,
 }
 
@@ -383,7 +395,7 @@ impl Drop for Inner {
         for endpoint in lock(&self.endpoints).all.values() {
             endpoint.close();
         }
-        self.ready.remove(&NoLabels {});
+        self.metrics.ready.remove(&NoLabels {});
     }
 }
 

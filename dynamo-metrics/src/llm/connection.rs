@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::endpoint::PREFIX;
 use crate::clock::{self, Instant};
 use crate::metric::{Counter, Histogram, UpDownCounter};
-use crate::registry::{RegisterError, Scope};
-use crate::unit::Unit;
+use crate::registry::{MetricSet, RegisterError, Scope};
 
 /// From a tenth of a second to a day.
 const BOUNDS: [f64; 14] = [
@@ -43,7 +42,7 @@ const BOUNDS: [f64; 14] = [
 /// assert_eq!(sockets.active(), 0);
 /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, MetricSet)]
 pub struct ConnectionMetrics(Arc<Metrics>);
 
 /// A connection that is open until this is dropped.
@@ -54,10 +53,21 @@ pub struct ConnectionGuard {
     opened: Instant,
 }
 
-#[derive(Debug)]
+/// Connections of one endpoint that an upgrade made.
+///
+/// # Source
+/// The life of each guard.
+#[derive(Debug, MetricSet)]
+#[metric_set(name = "ConnectionMetrics", prefix = PREFIX)]
 struct Metrics {
+    /// Connections that upgrades opened.
+    #[metric(name = "connections_opened_total")]
     opened: Counter,
+    /// Upgraded connections that are open.
+    #[metric(name = "connections_active")]
     active: UpDownCounter,
+    /// Time from the upgrade of a connection to its end.
+    #[metric(name = "connection_duration_seconds", unit = seconds, buckets = BOUNDS)]
     duration: Histogram,
 }
 
@@ -67,23 +77,7 @@ impl ConnectionMetrics {
     /// # Errors
     /// [`RegisterError::Conflict`] and its like, if one of the names is taken by something else.
     pub fn register(scope: &Scope) -> Result<Self, RegisterError> {
-        let scope = scope.or_prefix(PREFIX);
-        Ok(Self(Arc::new(Metrics {
-            opened: scope
-                .counter("connections_opened_total", "Connections that upgrades opened.")
-                .register()?,
-            active: scope
-                .up_down_counter("connections_active", "Upgraded connections that are open.")
-                .register()?,
-            duration: scope
-                .histogram(
-                    "connection_duration_seconds",
-                    "Time from the upgrade of a connection to its end.",
-                )
-                .unit(Unit::Seconds)
-                .buckets(BOUNDS)
-                .register()?,
-        })))
+        MetricSet::register(scope)
     }
 
     /// A connection opens.

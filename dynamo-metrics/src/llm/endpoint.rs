@@ -8,19 +8,16 @@ use std::time::Duration;
 
 use super::attribute::Known;
 use super::idle::Open;
-use super::lazy::Lazy;
 use super::options::{EndpointOptions, TokenStart};
 use super::outcome::{ERROR_TYPES, End, ErrorType, OUTCOMES, Outcome};
-use super::queue;
+use super::queue::QueueMetrics;
 use super::reading::Account;
 use super::slo::{Measured, SloMetrics};
 use super::stream::ChooseReader;
-use super::streams::StreamMetrics;
+use super::streams::{StreamMetrics, StreamSet};
 use crate::clock::{self, Instant};
-use crate::label::LabelSet;
-use crate::metric::{Buckets, Counter, FloatGauge, Histogram, NativeBuckets, UpDownCounter};
-use crate::registry::{Family, RegisterError, Scope};
-use crate::unit::Unit;
+use crate::metric::{Counter, FloatGauge, Histogram, UpDownCounter};
+use crate::registry::{MetricSet, RegisterError, Scope};
 
 /// The prefix where the scope has none of its own.
 pub(super) const PREFIX: &str = "dynamo_component";
@@ -29,6 +26,21 @@ pub(super) const PREFIX: &str = "dynamo_component";
 const DURATION_BOUNDS: [f64; 17] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0,
     600.0,
+];
+
+/// Histograms whose bounds [`EndpointOptions`] may change.
+const DURATIONS: &[&str] = &["request_duration_seconds", "response_head_seconds"];
+const FIRST_TOKENS: &[&str] = &[
+    "time_to_first_byte_seconds",
+    "time_to_first_token_seconds",
+    "time_to_first_answer_token_seconds",
+    "generation_time_to_first_token_seconds",
+];
+const INTER_TOKENS: &[&str] = &[
+    "inter_token_latency_seconds",
+    "inter_token_wait_seconds",
+    "time_per_output_token_seconds",
+    "generation_inter_token_latency_seconds",
 ];
 
 /// What is measured of one endpoint, under the names of Dynamo's work handler.
@@ -87,22 +99,57 @@ struct Metrics {
     /// First, so that it lies beside the count of the handles, which each request changes as well.
     open: Open,
     id: u64,
-    started: Counter,
-    requests: Counter,
-    outcomes: [Counter; OUTCOMES.len()],
-    errors: [Counter; ERROR_TYPES.len()],
-    cancellations: Counter,
-    in_flight: UpDownCounter,
-    duration: Histogram,
-    head: Histogram,
-    request_bytes: Counter,
-    response_bytes: Counter,
-    queue: Lazy<Histogram>,
+    set: EndpointSet,
     streams: StreamMetrics,
     slo: Option<SloMetrics>,
     token_start: TokenStart,
     /// Asked where a panic is caught, and nothing of it is used after one.
     reader: Option<AssertUnwindSafe<ChooseReader>>,
+}
+
+/// The requests of an endpoint, under the names of Dynamo's work handler and a few more.
+///
+/// # Source
+/// A request starts when the service or the function is called, and ends when its answer's body, its
+/// stream or its value does.
+#[derive(Debug, MetricSet)]
+#[metric_set(name = "EndpointMetrics", prefix = PREFIX)]
+struct EndpointSet {
+    /// Requests that came in.
+    requests_started_total: Counter,
+    /// Requests that ended, whatever way.
+    requests_total: Counter,
+    /// Requests that ended, by how they did.
+    #[metric(name = "request_outcomes_total", each(outcome: Outcome))]
+    outcomes: [Counter; OUTCOMES.len()],
+    /// Requests that failed, by what went wrong.
+    #[metric(name = "errors_total", each(error_type: ErrorType))]
+    errors: [Counter; ERROR_TYPES.len()],
+    /// Requests whose client left before the end.
+    cancellation_total: Counter,
+    /// Requests between their start and the end of their answer.
+    #[metric(alias = "concurrent_requests")]
+    inflight_requests: UpDownCounter,
+    /// Time from the start of a request to the end of its answer.
+    #[metric(unit = seconds, buckets = DURATION_BOUNDS, native)]
+    request_duration_seconds: Histogram,
+    /// Time from the start of a request to the head of its answer.
+    #[metric(unit = seconds, buckets = DURATION_BOUNDS, native)]
+    response_head_seconds: Histogram,
+    /// Bytes of request bodies read.
+    ///
+    /// # Source
+    /// Frames of the request's body, as the service reads them.
+    #[metric(unit = bytes)]
+    request_bytes_total: Counter,
+    /// Bytes of response bodies sent.
+    ///
+    /// # Source
+    /// Frames of the response's body, as they are handed on.
+    #[metric(unit = bytes)]
+    response_bytes_total: Counter,
+    #[metric(flatten)]
+    queue: QueueMetrics,
 }
 
 /// Registers an [`EndpointMetrics`].
@@ -124,14 +171,16 @@ pub(super) struct Kept {
     started: OnceLock<Instant>,
 }
 
-#[derive(LabelSet)]
-struct ByOutcome {
-    outcome: Outcome,
-}
-
-#[derive(LabelSet)]
-struct ByErrorType {
-    error_type: ErrorType,
+/// When a component started.
+#[derive(Debug, MetricSet)]
+#[metric_set(prefix = PREFIX)]
+struct UptimeSet {
+    /// Time since the component started.
+    ///
+    /// # Source
+    /// The clock, at each gather.
+    #[metric(unit = seconds)]
+    uptime_seconds: FloatGauge,
 }
 
 impl EndpointMetrics {
@@ -170,19 +219,19 @@ impl EndpointMetrics {
     /// Requests that are being answered now.
     #[must_use]
     pub fn in_flight(&self) -> i64 {
-        self.0.in_flight.get()
+        self.0.set.inflight_requests.get()
     }
 
     /// Requests that ended with `outcome`.
     #[must_use]
     pub fn ended(&self, outcome: Outcome) -> u64 {
-        self.0.outcomes[outcome as usize].get()
+        self.0.set.outcomes[outcome as usize].get()
     }
 
     /// Requests that failed with `error`.
     #[must_use]
     pub fn failed(&self, error: ErrorType) -> u64 {
-        self.0.errors[error as usize].get()
+        self.0.set.errors[error as usize].get()
     }
 
     /// Ready when none of the endpoint's requests that a layer counts through this handle or its
@@ -198,21 +247,21 @@ impl EndpointMetrics {
     /// Counts what is read from request bodies.
     #[must_use]
     pub fn request_bytes(&self) -> &Counter {
-        &self.0.request_bytes
+        &self.0.set.request_bytes_total
     }
 
     /// A request that is about to start has waited so long since it arrived.
     pub fn queued(&self, waited: Duration) {
-        self.0.queue.get().observe_duration(waited);
+        self.0.set.queue.observe(waited);
     }
 
     pub(super) fn response_bytes(&self) -> &Counter {
-        &self.0.response_bytes
+        &self.0.set.response_bytes_total
     }
 
     /// Whether its series were not removed.
     pub(super) fn is_shown(&self) -> bool {
-        self.0.requests.is_shown()
+        self.0.set.requests_total.is_shown()
     }
 
     pub(super) fn downgrade(&self) -> WeakEndpoint {
@@ -225,13 +274,13 @@ impl EndpointMetrics {
     }
 
     pub(super) fn start(&self) {
-        self.0.started.inc();
-        self.0.in_flight.inc();
+        self.0.set.requests_started_total.inc();
+        self.0.set.inflight_requests.inc();
     }
 
     /// The head of an answer is there, so long after the start.
     pub(super) fn head(&self, time: Duration) {
-        self.0.head.observe_duration(time);
+        self.0.set.response_head_seconds.observe_duration(time);
     }
 
     /// A call ends at `now`, with what its answer came to, if that was read.
@@ -242,21 +291,21 @@ impl EndpointMetrics {
         now: Instant,
         account: Option<&Account<'_>>,
     ) {
-        let metrics = &*self.0;
-        metrics.requests.inc();
-        metrics.outcomes[end.outcome as usize].inc();
+        let set = &self.0.set;
+        set.requests_total.inc();
+        set.outcomes[end.outcome as usize].inc();
         if end.outcome == Outcome::Cancelled {
-            metrics.cancellations.inc();
-            metrics.streams.cancelled(duration, end.in_body || end.status.is_some());
+            set.cancellation_total.inc();
+            self.0.streams.cancelled(duration, end.in_body || end.status.is_some());
         }
         if let Some(error) = ErrorType::of(end) {
-            metrics.errors[error as usize].inc();
+            set.errors[error as usize].inc();
         }
-        metrics.duration.observe_duration(duration);
-        if account.is_some() || metrics.slo.is_some() {
+        set.request_duration_seconds.observe_duration(duration);
+        if account.is_some() || self.0.slo.is_some() {
             self.account(end.outcome, duration, now, account);
         }
-        metrics.in_flight.dec();
+        set.inflight_requests.dec();
     }
 
     #[inline(never)]
@@ -324,51 +373,23 @@ impl<'a> EndpointBuilder<'a> {
         let Self { scope, labels, options, upstream } = self;
         // Places count up from zero, so that no place has the number of an upstream.
         let id = if upstream { NEXT_UPSTREAM.fetch_sub(1, Ordering::Relaxed) } else { scope.id() };
-        let scope = &scope.or_prefix(PREFIX);
-        let counter = |name, help| scope.counter(name, help).labels(labels);
-        let bytes = |name, help| counter(name, help).unit(Unit::Bytes).register();
-        let bounds = options.duration_buckets.clone();
-        let bounds = bounds.map_or_else(|| Buckets::new(DURATION_BOUNDS), Ok)?;
-        let seconds = |name, help| {
-            let histogram = scope.histogram(name, help).unit(Unit::Seconds).labels(labels);
-            histogram.buckets(&bounds).native(NativeBuckets::default()).register()
-        };
-        let outcomes: Family<ByOutcome, Counter> =
-            counter("request_outcomes_total", "Requests that ended, by how they did.").family()?;
-        let errors: Family<ByErrorType, Counter> =
-            counter("errors_total", "Requests that failed, by what went wrong.").family()?;
+        let mut scope = scope.or_prefix(PREFIX);
+        for (names, buckets) in [
+            (DURATIONS, &options.duration_buckets),
+            (FIRST_TOKENS, &options.first_token_buckets),
+            (INTER_TOKENS, &options.inter_token_buckets),
+        ] {
+            for (name, buckets) in names.iter().zip(buckets.iter().cycle()) {
+                scope = scope.with_buckets(name, buckets.clone());
+            }
+        }
+        let scope = &scope;
+        let streams = StreamSet::register_with(scope, labels)?;
         Ok(EndpointMetrics(Arc::new(Metrics {
             open: Open::new(),
             id,
-            started: counter("requests_started_total", "Requests that came in.").register()?,
-            requests: counter("requests_total", "Requests that ended, whatever way.").register()?,
-            outcomes: OUTCOMES.map(|outcome| outcomes.with(&ByOutcome { outcome })),
-            errors: ERROR_TYPES.map(|error_type| errors.with(&ByErrorType { error_type })),
-            cancellations: counter(
-                "cancellation_total",
-                "Requests whose client left before the end.",
-            )
-            .register()?,
-            in_flight: scope
-                .up_down_counter(
-                    "inflight_requests",
-                    "Requests between their start and the end of their answer.",
-                )
-                .alias("concurrent_requests")
-                .labels(labels)
-                .register()?,
-            duration: seconds(
-                "request_duration_seconds",
-                "Time from the start of a request to the end of its answer.",
-            )?,
-            head: seconds(
-                "response_head_seconds",
-                "Time from the start of a request to the head of its answer.",
-            )?,
-            request_bytes: bytes("request_bytes_total", "Bytes of request bodies read.")?,
-            response_bytes: bytes("response_bytes_total", "Bytes of response bodies sent.")?,
-            queue: queue::register(scope, labels)?,
-            streams: StreamMetrics::register(scope, labels, &options)?,
+            set: EndpointSet::register_with(scope, labels)?,
+            streams: StreamMetrics::new(streams, &options),
             slo: (!options.slo.is_empty())
                 .then(|| SloMetrics::register(scope, labels, options.slo))
                 .transpose()?,
@@ -399,11 +420,7 @@ impl WeakEndpoint {
 /// # Errors
 /// [`RegisterError::Conflict`], if the name is taken by something else.
 pub fn register_uptime(scope: &Scope) -> Result<(), RegisterError> {
-    let scope = scope.or_prefix(PREFIX);
-    let uptime: FloatGauge = scope
-        .float_gauge("uptime_seconds", "Time since the component started.")
-        .unit(Unit::Seconds)
-        .register()?;
+    let uptime = UptimeSet::register(scope)?.uptime_seconds;
     let kept: Option<&Kept> = scope.slot();
     let start = clock::now();
     if kept.is_some_and(|kept| kept.started.set(start).is_ok()) {

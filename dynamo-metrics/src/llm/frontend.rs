@@ -6,9 +6,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::tokens;
-use crate::metric::{Buckets, Counter, Histogram, NativeBuckets, UpDownCounter};
-use crate::registry::{DynamicFamily, RegisterError, Scope};
-use crate::unit::Unit;
+use crate::metric::{Buckets, Counter, Histogram, UpDownCounter};
+use crate::registry::{DynamicFamily, MetricSet, RegisterError, Scope};
 
 /// The model label of a request for a model that is not served, whatever the client called it.
 pub const UNKNOWN_MODEL: &str = "unknown_model";
@@ -52,17 +51,47 @@ pub struct FrontendMetrics(Arc<Families>);
 
 #[derive(Debug)]
 struct Families {
-    requests: DynamicFamily<Counter, 5>,
-    in_flight: DynamicFamily<UpDownCounter, 1>,
-    duration: DynamicFamily<Histogram, 1>,
-    time_to_first_token: DynamicFamily<Histogram, 1>,
-    inter_token_latency: DynamicFamily<Histogram, 1>,
-    input_tokens: DynamicFamily<Histogram, 1>,
-    cached_tokens: DynamicFamily<Histogram, 1>,
-    output_sequence: DynamicFamily<Histogram, 1>,
-    output_tokens: DynamicFamily<Counter, 1>,
+    set: FrontendSet,
     /// Few, and served for long.
     served: ArcSwap<HashMap<Box<str>, Arc<Model>>>,
+}
+
+/// An inference frontend, by model.
+///
+/// # Source
+/// The layer of a frontend's route, and what the handler tells.
+#[derive(Debug, MetricSet)]
+#[metric_set(name = "FrontendMetrics", prefix = "dynamo_frontend")]
+struct FrontendSet {
+    /// Requests that ended.
+    #[metric(labels(model, endpoint, request_type, status, error_type))]
+    requests_total: DynamicFamily<Counter, 5>,
+    /// Requests that are being answered.
+    #[metric(labels(model))]
+    inflight_requests: DynamicFamily<UpDownCounter, 1>,
+    /// Time from the start of a request to the end of its answer.
+    #[metric(labels(model), unit = seconds, buckets = Buckets::log(1.0, 512.0, 10), native)]
+    request_duration_seconds: DynamicFamily<Histogram, 1>,
+    /// Time from the start of a request to its first token.
+    #[metric(labels(model), unit = seconds, buckets = tokens::ttft_buckets, native)]
+    time_to_first_token_seconds: DynamicFamily<Histogram, 1>,
+    /// Time between two tokens of one answer.
+    #[metric(
+        labels(model), unit = seconds, buckets = tokens::itl_buckets, native = tokens::ITL_NATIVE
+    )]
+    inter_token_latency_seconds: DynamicFamily<Histogram, 1>,
+    /// Tokens of a prompt.
+    #[metric(labels(model), unit = tokens, buckets = Buckets::log(50.0, 128_000.0, 12))]
+    input_sequence_tokens: DynamicFamily<Histogram, 1>,
+    /// Tokens of a prompt that were found in a cache.
+    #[metric(labels(model), unit = tokens, buckets = Buckets::log(50.0, 128_000.0, 12))]
+    cached_tokens: DynamicFamily<Histogram, 1>,
+    /// Tokens of an answer.
+    #[metric(labels(model), unit = tokens, buckets = Buckets::log(50.0, 32_000.0, 10))]
+    output_sequence_tokens: DynamicFamily<Histogram, 1>,
+    /// Tokens generated, as they pass.
+    #[metric(labels(model), unit = tokens)]
+    output_tokens_total: DynamicFamily<Counter, 1>,
 }
 
 /// The series of one model.
@@ -86,72 +115,15 @@ impl FrontendMetrics {
     /// # Errors
     /// [`RegisterError::Conflict`] and its like, if one of the names is taken by something else.
     pub fn register(scope: &Scope) -> Result<Self, RegisterError> {
-        let scope = scope.or_prefix("dynamo_frontend");
-        let tokens = |name, help, buckets: Buckets| {
-            let histogram = scope.histogram(name, help).unit(Unit::Tokens);
-            histogram.buckets(&buckets).dynamic_family(["model"])
-        };
-        let seconds = |name, help, buckets: Buckets, native| {
-            let histogram = scope.histogram(name, help).unit(Unit::Seconds);
-            histogram.buckets(&buckets).native(native).dynamic_family(["model"])
-        };
-        Ok(Self(Arc::new(Families {
-            requests: scope.counter("requests_total", "Requests that ended.").dynamic_family([
-                "model",
-                "endpoint",
-                "request_type",
-                "status",
-                "error_type",
-            ])?,
-            in_flight: scope
-                .up_down_counter("inflight_requests", "Requests that are being answered.")
-                .dynamic_family(["model"])?,
-            duration: seconds(
-                "request_duration_seconds",
-                "Time from the start of a request to the end of its answer.",
-                Buckets::log(1.0, 512.0, 10)?,
-                NativeBuckets::default(),
-            )?,
-            time_to_first_token: seconds(
-                "time_to_first_token_seconds",
-                "Time from the start of a request to its first token.",
-                tokens::ttft_buckets()?,
-                NativeBuckets::default(),
-            )?,
-            inter_token_latency: seconds(
-                "inter_token_latency_seconds",
-                "Time between two tokens of one answer.",
-                tokens::itl_buckets()?,
-                tokens::ITL_NATIVE,
-            )?,
-            input_tokens: tokens(
-                "input_sequence_tokens",
-                "Tokens of a prompt.",
-                Buckets::log(50.0, 128_000.0, 12)?,
-            )?,
-            cached_tokens: tokens(
-                "cached_tokens",
-                "Tokens of a prompt that were found in a cache.",
-                Buckets::log(50.0, 128_000.0, 12)?,
-            )?,
-            output_sequence: tokens(
-                "output_sequence_tokens",
-                "Tokens of an answer.",
-                Buckets::log(50.0, 32_000.0, 10)?,
-            )?,
-            output_tokens: scope
-                .counter("output_tokens_total", "Tokens generated, as they pass.")
-                .unit(Unit::Tokens)
-                .dynamic_family(["model"])?,
-            served: ArcSwap::default(),
-        })))
+        let (set, served) = (FrontendSet::register(scope)?, ArcSwap::default());
+        Ok(Self(Arc::new(Families { set, served })))
     }
 
     /// Declares that `model` is served: it becomes a label value, with series at zero.
     pub fn serve(&self, model: &str) {
         self.0.served.rcu(|served| {
             let mut served = HashMap::clone(served);
-            served.entry(model.into()).or_insert_with(|| self.0.model(model));
+            served.entry(model.into()).or_insert_with(|| self.0.set.model(model));
             served
         });
     }
@@ -167,28 +139,28 @@ impl FrontendMetrics {
         let known = served.get(requested).or_else(|| served.get(UNKNOWN_MODEL));
         known.cloned().unwrap_or_else(|| {
             self.serve(UNKNOWN_MODEL);
-            self.0.model(UNKNOWN_MODEL)
+            self.0.set.model(UNKNOWN_MODEL)
         })
     }
 
     /// Counts a request that ended.
     pub(super) fn count(&self, labels: [&str; 5]) {
-        self.0.requests.with_ref(labels, Counter::inc);
+        self.0.set.requests_total.with_ref(labels, Counter::inc);
     }
 }
 
-impl Families {
+impl FrontendSet {
     fn model(&self, name: &str) -> Arc<Model> {
         Arc::new(Model {
             name: name.into(),
-            in_flight: self.in_flight.with([name]),
-            duration: self.duration.with([name]),
-            time_to_first_token: self.time_to_first_token.with([name]),
-            inter_token_latency: self.inter_token_latency.with([name]),
-            input_tokens: self.input_tokens.with([name]),
+            in_flight: self.inflight_requests.with([name]),
+            duration: self.request_duration_seconds.with([name]),
+            time_to_first_token: self.time_to_first_token_seconds.with([name]),
+            inter_token_latency: self.inter_token_latency_seconds.with([name]),
+            input_tokens: self.input_sequence_tokens.with([name]),
             cached_tokens: self.cached_tokens.with([name]),
-            output_sequence: self.output_sequence.with([name]),
-            output_tokens: self.output_tokens.with([name]),
+            output_sequence: self.output_sequence_tokens.with([name]),
+            output_tokens: self.output_tokens_total.with([name]),
         })
     }
 }

@@ -7,37 +7,15 @@ use http::HeaderMap;
 
 use super::endpoint::PREFIX;
 use super::stream::is_grpc;
-use crate::label::{LabelSet, LabelValue};
+use crate::label::LabelValue;
 use crate::metric::Counter;
-use crate::registry::{DynamicFamily, Family, RegisterError, Scope};
+use crate::registry::{MetricSet, RegisterError, Scope};
 
 /// Slices of a frame that are looked at; messages of a body that is cut finer are counted no further.
 const MOST_SLICES: usize = 16;
 
 /// A flag and a length stand before each message.
 const PREFIX_BYTES: u8 = 5;
-
-/// gRPC's statuses by their numbers, and one for all that is none of them.
-const CODES: [&str; 18] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-    "_OTHER",
-];
 
 /// What is measured of one gRPC method, besides what is of every endpoint.
 ///
@@ -54,7 +32,7 @@ const CODES: [&str; 18] = [
 /// length prefixes, whatever frames they come in and whether they are compressed.
 /// # Cost
 /// A step over each message's prefix; nothing of a message is looked at.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, MetricSet)]
 pub struct GrpcMetrics(Arc<Metrics>);
 
 /// Which end of a call is measured.
@@ -93,11 +71,48 @@ pub(super) struct GrpcCall {
     status: Option<usize>,
 }
 
-#[derive(Debug)]
+/// What is measured of one gRPC method, besides what is of every endpoint.
+#[derive(Debug, MetricSet)]
+#[metric_set(name = "GrpcMetrics", prefix = PREFIX)]
 struct Metrics {
-    sent: Counter,
-    received: Counter,
-    codes: [Counter; CODES.len()],
+    /// gRPC calls, by the status that they were told.
+    ///
+    /// # Source
+    /// `grpc-status` in the trailers, or else in the head; a call that ends without has none.
+    #[metric(name = "grpc_status_total", each(code: Code))]
+    codes: [Counter; Code::LABELS.len()],
+    /// gRPC messages that passed whole.
+    ///
+    /// # Source
+    /// Counted by their length prefixes, whatever frames they come in.
+    #[metric(name = "grpc_messages_total", each(direction: Direction))]
+    messages: [Counter; Direction::LABELS.len()],
+}
+
+/// gRPC's statuses by their numbers, and one for all that is none of them.
+#[derive(Debug, Clone, Copy, LabelValue)]
+#[label(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(dead_code, reason = "they are found by their numbers")]
+enum Code {
+    Ok,
+    Cancelled,
+    Unknown,
+    InvalidArgument,
+    DeadlineExceeded,
+    NotFound,
+    AlreadyExists,
+    PermissionDenied,
+    ResourceExhausted,
+    FailedPrecondition,
+    Aborted,
+    OutOfRange,
+    Unimplemented,
+    Internal,
+    Unavailable,
+    DataLoss,
+    Unauthenticated,
+    #[label(rename = "_OTHER")]
+    Other,
 }
 
 #[derive(Debug, Clone, Copy, LabelValue)]
@@ -106,37 +121,26 @@ enum Direction {
     Received,
 }
 
-#[derive(LabelSet)]
-struct ByDirection {
-    direction: Direction,
-}
-
 impl GrpcMetrics {
     /// Registers the set in `scope`, mostly an endpoint's.
     ///
     /// # Errors
     /// [`RegisterError::Conflict`] and its like, if one of the names is taken by something else.
     pub fn register(scope: &Scope) -> Result<Self, RegisterError> {
-        let scope = scope.or_prefix(PREFIX);
-        let codes: DynamicFamily<Counter, 1> = scope
-            .counter("grpc_status_total", "gRPC calls, by the status that they were told.")
-            .dynamic_family(["code"])?;
-        let messages: Family<ByDirection, Counter> =
-            scope.counter("grpc_messages_total", "gRPC messages that passed whole.").family()?;
-        Ok(Self(Arc::new(Metrics {
-            sent: messages.with(&ByDirection { direction: Direction::Sent }),
-            received: messages.with(&ByDirection { direction: Direction::Received }),
-            codes: CODES.map(|code| codes.with([code])),
-        })))
+        MetricSet::register(scope)
     }
 
     /// Counts the messages of a request with these headers; `None` if it is none of gRPC's.
     #[must_use]
     pub fn request_messages(&self, headers: &HeaderMap, side: Side) -> Option<GrpcMessages> {
         is_grpc(headers).then(|| match side {
-            Side::Server => GrpcMessages::new(&self.0.received),
-            Side::Client => GrpcMessages::new(&self.0.sent),
+            Side::Server => self.messages(Direction::Received),
+            Side::Client => self.messages(Direction::Sent),
         })
+    }
+
+    fn messages(&self, direction: Direction) -> GrpcMessages {
+        GrpcMessages::new(&self.0.messages[direction as usize])
     }
 }
 
@@ -198,9 +202,9 @@ impl GrpcMessages {
 
 impl GrpcCall {
     pub(super) fn start(metrics: &GrpcMetrics, side: Side) -> Self {
-        let messages = GrpcMessages::new(match side {
-            Side::Server => &metrics.0.sent,
-            Side::Client => &metrics.0.received,
+        let messages = metrics.messages(match side {
+            Side::Server => Direction::Sent,
+            Side::Client => Direction::Received,
         });
         Self { metrics: metrics.clone(), messages, answered: false, status: None }
     }
@@ -233,7 +237,7 @@ impl GrpcCall {
 
 /// Where a status stands among the codes.
 fn place_of(status: &[u8]) -> usize {
-    let other = CODES.len() - 1;
+    let other = Code::Other as usize;
     let digits = |byte: &u8| byte.is_ascii_digit();
     match status {
         [digit] if digits(digit) => usize::from(digit - b'0'),
@@ -259,11 +263,11 @@ mod tests {
     /// Messages that these frames end.
     fn count<'a>(frames: impl IntoIterator<Item = &'a [u8]>) -> u64 {
         let metrics = GrpcMetrics::register(&Registry::new().endpoint("e")).unwrap();
-        let mut messages = GrpcMessages::new(&metrics.0.sent);
+        let mut messages = metrics.messages(Direction::Sent);
         for frame in frames {
             messages.read(&Bytes::copy_from_slice(frame));
         }
-        metrics.0.sent.get()
+        metrics.0.messages[Direction::Sent as usize].get()
     }
 
     #[test]
@@ -289,10 +293,10 @@ mod tests {
     #[test]
     fn a_frame_of_two_pieces_is_one() {
         let metrics = GrpcMetrics::register(&Registry::new().endpoint("e")).unwrap();
-        let mut messages = GrpcMessages::new(&metrics.0.sent);
+        let mut messages = metrics.messages(Direction::Sent);
         let body = message(0, 10);
         messages.read(&Bytes::copy_from_slice(&body[..7]).chain(&body[7..]));
-        assert_eq!(metrics.0.sent.get(), 1);
+        assert_eq!(metrics.0.messages[Direction::Sent as usize].get(), 1);
     }
 
     #[test]
@@ -310,7 +314,7 @@ mod tests {
             (b"", "_OTHER"),
             (b"00", "_OTHER"),
         ] {
-            assert_eq!(CODES[place_of(status)], code);
+            assert_eq!(Code::LABELS[place_of(status)], code);
         }
     }
 }

@@ -23,7 +23,6 @@ mod frontend;
 mod grpc;
 mod idle;
 mod items;
-mod lazy;
 mod meter;
 mod options;
 mod outcome;

@@ -1,13 +1,12 @@
 //! Before a request is served: the time that it waits, and the requests that never are.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::endpoint::PREFIX;
-use super::lazy::Lazy;
-use crate::label::{LabelSet, LabelValue};
-use crate::metric::{Counter, Histogram, NativeBuckets};
-use crate::registry::{Family, RegisterError, Scope};
-use crate::unit::Unit;
+use crate::label::LabelValue;
+use crate::metric::{Counter, Histogram};
+use crate::registry::{Lazy, MetricSet, RegisterError, Scope};
 
 /// From half a millisecond to a minute: a request that waits longer has lost its client.
 const QUEUE_BOUNDS: [f64; 14] =
@@ -41,12 +40,32 @@ const REASONS: [RejectReason; 6] = [
 ];
 
 /// Requests that arrived and were never served: `dynamo_component_rejected_total{reason}`.
-#[derive(Debug, Clone)]
-pub struct RejectMetrics(Arc<[Counter; REASONS.len()]>);
+#[derive(Debug, Clone, MetricSet)]
+pub struct RejectMetrics(Arc<Metrics>);
 
-#[derive(LabelSet)]
-struct ByReason {
-    reason: RejectReason,
+/// Requests that arrived and were never served.
+#[derive(Debug, MetricSet)]
+#[metric_set(name = "RejectMetrics", prefix = PREFIX)]
+struct Metrics {
+    /// Requests that arrived and were never served.
+    ///
+    /// # Source
+    /// Counted by the accept layer, when the future of a request ends or is dropped before its
+    /// service was called, or the service says of its answer that it is none.
+    #[metric(name = "rejected_total", each(reason: RejectReason))]
+    rejected: [Counter; REASONS.len()],
+}
+
+/// The time that requests wait before they are served.
+#[derive(Debug, MetricSet)]
+#[metric_set(prefix = PREFIX)]
+pub(super) struct QueueMetrics {
+    /// Time from the arrival of a request to its start.
+    ///
+    /// # Source
+    /// From the call of an accept layer to that of the service within; only behind such a layer.
+    #[metric(name = "queue_seconds", unit = seconds, buckets = QUEUE_BOUNDS, native)]
+    seconds: Lazy<Histogram>,
 }
 
 impl RejectReason {
@@ -60,35 +79,25 @@ impl RejectMetrics {
     /// # Errors
     /// [`RegisterError::Conflict`] and its like, if the name is taken by something else.
     pub fn register(scope: &Scope) -> Result<Self, RegisterError> {
-        let rejected: Family<ByReason, Counter> = scope
-            .or_prefix(PREFIX)
-            .counter("rejected_total", "Requests that arrived and were never served.")
-            .family()?;
-        Ok(Self(Arc::new(REASONS.map(|reason| rejected.with(&ByReason { reason })))))
+        MetricSet::register(scope)
     }
 
     /// Counts a request that was never served.
     pub fn reject(&self, reason: RejectReason) {
-        self.0[reason as usize].inc();
+        self.0.rejected[reason as usize].inc();
     }
 
     /// Requests that were never served for this reason.
     #[must_use]
     pub fn rejected(&self, reason: RejectReason) -> u64 {
-        self.0[reason as usize].get()
+        self.0.rejected[reason as usize].get()
     }
 }
 
-/// `dynamo_component_queue_seconds`, which appears when a request has waited.
-pub(super) fn register(
-    scope: &Scope,
-    labels: &[(&str, &str)],
-) -> Result<Lazy<Histogram>, RegisterError> {
-    let queue = scope
-        .histogram("queue_seconds", "Time from the arrival of a request to its start.")
-        .unit(Unit::Seconds)
-        .labels(labels);
-    Lazy::register(queue.buckets(QUEUE_BOUNDS).native(NativeBuckets::default()))
+impl QueueMetrics {
+    pub(super) fn observe(&self, waited: Duration) {
+        self.seconds.observe_duration(waited);
+    }
 }
 
 #[cfg(test)]

@@ -5,9 +5,8 @@ use std::time::Duration;
 use super::endpoint::PREFIX;
 use super::outcome::Outcome;
 use crate::label::{LabelSet, LabelValue};
-use crate::metric::Counter;
-use crate::registry::{Family, RegisterError, Scope};
-use crate::unit::Unit;
+use crate::metric::{Counter, FloatGauge};
+use crate::registry::{Family, MetricSet, RegisterError, Scope};
 
 /// What a good request is: none of these times may be longer than said.
 ///
@@ -50,12 +49,33 @@ pub(super) struct Measured {
     pub(super) output_tokens: u64,
 }
 
-/// `slo_requests_total{slo,met}`, `slo_threshold_seconds{slo}` and `slo_good_output_tokens_total`.
+/// Requests by objective.
 #[derive(Debug)]
 pub(super) struct SloMetrics {
     slo: Slo,
     /// By objective, then whether it was not met or was.
     requests: [Option<[Counter; 2]>; OBJECTIVES.len()],
+    good_tokens: Counter,
+}
+
+/// Objectives of an endpoint, where it has some.
+///
+/// # Source
+/// The times of a request, compared at its end.
+#[derive(Debug, MetricSet)]
+#[metric_set(prefix = PREFIX)]
+struct SloSet {
+    /// Requests, by objective and whether they met it.
+    #[metric(name = "slo_requests_total")]
+    requests: Family<ByObjective, Counter>,
+    /// The longest time that meets an objective.
+    ///
+    /// # Source
+    /// The endpoint's options.
+    #[metric(name = "slo_threshold_seconds", unit = seconds)]
+    threshold: Family<OfObjective, FloatGauge>,
+    /// Tokens generated in requests that met all objectives.
+    #[metric(name = "slo_good_output_tokens_total", unit = tokens)]
     good_tokens: Counter,
 }
 
@@ -158,36 +178,19 @@ impl SloMetrics {
         labels: &[(&str, &str)],
         slo: Slo,
     ) -> Result<Self, RegisterError> {
-        let scope = scope.or_prefix(PREFIX);
-        let requests: Family<ByObjective, Counter> = scope
-            .counter("slo_requests_total", "Requests, by objective and whether they met it.")
-            .labels(labels)
-            .family()?;
-        let thresholds = scope
-            .float_gauge("slo_threshold_seconds", "The longest time that meets an objective.")
-            .unit(Unit::Seconds)
-            .labels(labels)
-            .family::<OfObjective>()?;
+        let set = SloSet::register_with(scope, labels)?;
         let of = |objective| {
             if let Some(threshold) = slo.threshold(objective) {
-                thresholds.with(&OfObjective { slo: objective }).set(threshold.as_secs_f64());
+                let gauge = set.threshold.with(&OfObjective { slo: objective });
+                gauge.set(threshold.as_secs_f64());
             } else if objective != Objective::All {
                 return None;
             }
+            let requests = &set.requests;
             Some([false, true].map(|met| requests.with(&ByObjective { slo: objective, met })))
         };
-        Ok(Self {
-            slo,
-            requests: OBJECTIVES.map(of),
-            good_tokens: scope
-                .counter(
-                    "slo_good_output_tokens_total",
-                    "Tokens generated in requests that met all objectives.",
-                )
-                .unit(Unit::Tokens)
-                .labels(labels)
-                .register()?,
-        })
+        let requests = OBJECTIVES.map(of);
+        Ok(Self { slo, requests, good_tokens: set.good_tokens })
     }
 
     /// Counts a request that ended. One that its client left or asked wrongly is nobody's failure,

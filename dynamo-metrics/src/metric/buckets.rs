@@ -8,9 +8,6 @@ use super::native::NativeBuckets;
 /// Nanoseconds in a second.
 pub(super) const NANOSECONDS: f64 = 1e9;
 
-/// Most bounds that a histogram may have.
-const MOST: usize = 256;
-
 /// The upper bounds of a histogram's buckets, without the last one, which is always `+Inf`.
 ///
 /// A sample falls into the first bucket whose bound is not below it.
@@ -74,6 +71,9 @@ pub enum BucketsError {
 }
 
 impl Buckets {
+    /// Most bounds that a histogram may have.
+    pub(crate) const MOST: usize = 256;
+
     /// Checks `bounds`.
     ///
     /// # Errors
@@ -84,7 +84,7 @@ impl Buckets {
         if bounds.is_empty() {
             return Err(BucketsError::Empty);
         }
-        if bounds.len() > MOST {
+        if bounds.len() > Self::MOST {
             return Err(BucketsError::TooMany(bounds.len()));
         }
         if let Some(&bound) = bounds.iter().find(|bound| !bound.is_finite()) {
@@ -117,7 +117,7 @@ impl Buckets {
     /// # Ok::<(), dynamo_metrics::metric::BucketsError>(())
     /// ```
     pub fn log(min: f64, max: f64, count: usize) -> Result<Self, BucketsError> {
-        if count > MOST {
+        if count > Self::MOST {
             return Err(BucketsError::TooMany(count));
         }
         if !(min > 0.0 && min < max && max.is_finite()) {

@@ -68,6 +68,9 @@ pub trait Sealed: Handle {
     /// Which metric it is.
     const TYPE: MetricType;
 
+    /// Its states, if it is a state set.
+    const STATES: &'static [&'static str] = &[];
+
     /// A metric that nobody reads, for where recording cannot fail.
     fn lost() -> Self;
 

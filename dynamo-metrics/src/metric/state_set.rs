@@ -79,6 +79,7 @@ impl<S: LabelValue + 'static> Handle for StateSet<S> {
 
 impl<S: LabelValue + 'static> Sealed for StateSet<S> {
     const TYPE: MetricType = MetricType::StateSet;
+    const STATES: &'static [&'static str] = S::LABELS;
 
     fn lost() -> Self {
         Self::of(Series::alone(Level::default()))

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use std::time::Duration;
 
+use super::catalogue::MetricInfo;
 use super::error::RegisterError;
 use super::families::{DynamicFamily, Family, OpenFamily};
 use super::family::{Closed, FamilyCore, is};
 use super::group::{Choices, Group};
 use super::index::{Index, Wanted};
+use super::lazy::Lazy;
 use super::node::Registered;
 use super::scope::Scope;
 use crate::cell::TooManyColumns;
-use crate::label::{LabelSet, Template};
+use crate::label::{LabelSet, LabelValue, Template};
 use crate::metric::{
     Buckets, BucketsError, Counter, Histogram, Metric, MetricType, NativeBuckets, Plan,
 };
@@ -37,6 +39,7 @@ pub struct MetricBuilder<M> {
     native: Option<NativeBuckets>,
     exemplars: bool,
     time_to_live: Option<Duration>,
+    series_cap: Option<u64>,
     metric: PhantomData<fn() -> M>,
 }
 
@@ -64,8 +67,29 @@ impl<M: Metric> MetricBuilder<M> {
             native: None,
             exemplars: false,
             time_to_live: None,
+            series_cap: None,
             metric: PhantomData,
         }
+    }
+
+    /// What a set says of one of its metrics.
+    pub(super) fn of(scope: &Scope, info: &MetricInfo) -> Result<Self, RegisterError> {
+        let native = info.native.map(|buckets| buckets()).transpose()?;
+        let (unit, time_to_live, series_cap) = (info.unit, info.time_to_live, info.series_cap);
+        Ok(Self {
+            unit,
+            labels: Vec::new(),
+            aliases: info.aliases.iter().map(|&alias| alias.to_owned()).collect(),
+            buckets: scope
+                .buckets_of(info.name)
+                .map(|other| Ok(other.clone()))
+                .or_else(|| info.buckets.map(|buckets| buckets())),
+            native,
+            exemplars: info.exemplars,
+            time_to_live,
+            series_cap,
+            ..Self::new(scope, info.name, info.help)
+        })
     }
 
     /// Declares the unit (default: none); the name must end in it, before `_total`.
@@ -117,6 +141,25 @@ impl<M: Metric> MetricBuilder<M> {
         self
     }
 
+    /// Limits the series of this exposed name whose label values come at run time (default: as many as
+    /// the registry lets a name have). The first registration of a name decides.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::{encode, registry::Registry};
+    ///
+    /// let registry = Registry::new();
+    /// let loads = registry.counter("loads_total", "Loads.").series_cap(1).dynamic_family(["model"])?;
+    /// loads.with_ref(["llama"], |loads| loads.inc());
+    /// loads.with_ref(["qwen"], |loads| loads.inc());
+    /// assert!(encode::text(&registry).contains("loads_total{model=\"_overflow\"} 1\n"));
+    /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+    /// ```
+    pub fn series_cap(mut self, series_cap: u64) -> Self {
+        self.series_cap = Some(series_cap);
+        self
+    }
+
     /// Registers one metric.
     ///
     /// # Errors
@@ -137,6 +180,63 @@ impl<M: Metric> MetricBuilder<M> {
             None => Ok(metric),
             Some(alias) => Err(RegisterError::OtherAliases { name: alias.head.name.to_string() }),
         }
+    }
+
+    /// Registers one metric, which is shown once somebody uses it.
+    ///
+    /// # Errors
+    /// Any of [`RegisterError`].
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::{encode, registry::Registry};
+    ///
+    /// let registry = Registry::new();
+    /// let swaps = registry.counter("swaps_total", "Swaps.").lazy()?;
+    /// assert_eq!(encode::text(&registry), "");
+    /// swaps.inc();
+    /// assert!(encode::text(&registry).ends_with("swaps_total 1\n"));
+    /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+    /// ```
+    pub fn lazy(self) -> Result<Lazy<M>, RegisterError> {
+        self.group(&[], false).map(|(core, group)| Lazy::new(core, group))
+    }
+
+    /// Registers one metric for each value of `V`, as the label `label`; all are there at once, in
+    /// the order of their indices.
+    ///
+    /// # Errors
+    /// Any of [`RegisterError`].
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::{label::LabelValue, metric::Counter, registry::Registry};
+    ///
+    /// #[derive(Clone, Copy, LabelValue)]
+    /// enum Cache { Hit, Miss }
+    ///
+    /// let registry = Registry::new();
+    /// let reads: [Counter; 2] = registry.counter("reads_total", "Reads.").each::<Cache, 2>("cache")?;
+    /// reads[Cache::Miss as usize].inc();
+    /// assert_eq!(reads.map(|counter| counter.get()), [0, 1]);
+    /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+    /// ```
+    pub fn each<V: LabelValue, const N: usize>(self, label: &str) -> Result<[M; N], RegisterError> {
+        const { assert!(V::LABELS.len() == N, "there is one metric for each value of the label") }
+        self.each_of(label, V::LABELS)
+    }
+
+    /// The same for these values; what has none is not shown.
+    pub(super) fn each_of<const N: usize>(
+        self,
+        label: &str,
+        values: &[&str],
+    ) -> Result<[M; N], RegisterError> {
+        let (core, group) = self.group(&[label], false)?;
+        let made: Result<Vec<M>, TooManyColumns> =
+            values.iter().map(|value| group.with(&core, &[value], M::clone)).collect();
+        let mut made = made.map_err(|TooManyColumns| RegisterError::TooManyColumns)?.into_iter();
+        Ok(std::array::from_fn(|_| made.next().unwrap_or_else(M::lost)))
     }
 
     /// Registers a family with the labels of `L`.
@@ -328,7 +428,7 @@ impl<M: Metric> MetricBuilder<M> {
             name: &name,
             help: &self.help,
             unit: self.unit,
-            cap: self.scope.tree.series_cap,
+            cap: self.series_cap.unwrap_or(self.scope.tree.series_cap),
             root: &self.scope.tree.root_labels(),
         })
     }

@@ -83,7 +83,8 @@ impl<L: LabelSet, M: Metric> Family<L, M> {
     ///
     /// # Cost
     /// An index into an array, where all labels have a known number of values (enums with
-    /// `#[derive(LabelValue)]`, `bool`, `Option` of them); else a look-up without locks. Unlike
+    /// `#[derive(LabelValue)]`, `bool`, `Option` of them), and a comparison where one of them is a
+    /// [`Bounded`](crate::label::Bounded); else a look-up without locks. Unlike
     /// [`with`](Self::with) it touches no reference count.
     #[inline]
     pub fn with_ref(&self, labels: &L, record: impl FnOnce(&M)) {
@@ -106,10 +107,17 @@ impl<L: LabelSet, M: Metric> Family<L, M> {
         }
         let dense = &self.dense;
         let known = dense.get(labels.index()).and_then(OnceLock::get);
-        match known.filter(|metric| metric.series().place().is_some()) {
+        match known.filter(|metric| metric.series().place().is_some() && self.is(metric, labels)) {
             Some(metric) => Ok(seen(metric)),
             None => self.look_up_unknown(labels).map(|metric| seen(&metric)),
         }
+    }
+
+    /// Whether this is the metric of these labels, and not another one of their index.
+    #[inline]
+    fn is(&self, metric: &M, labels: &L) -> bool {
+        let series = metric.series();
+        L::EXACT || labels.values(|values| series.labels.is(&self.group.template, values))
     }
 
     /// Out of line, so that the array's way stays short.
@@ -207,7 +215,7 @@ impl<M: Metric> OpenFamily<M> {
 }
 
 /// A metric that nobody sees: there is no place for its value. That shows as overflow.
-fn lost<M: Metric>(core: &FamilyCore<M>) -> M {
+pub(super) fn lost<M: Metric>(core: &FamilyCore<M>) -> M {
     core.head.health.overflow.inc();
     M::lost()
 }

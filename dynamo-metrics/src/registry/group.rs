@@ -111,8 +111,17 @@ impl<M: Metric> Group<M> {
         values: &[&str],
         cell: Option<&OnceLock<M>>,
     ) -> Result<M, TooManyColumns> {
-        let found = family.find(&self.template, values, M::clone);
-        found.or_else(|_| self.make(family, values, cell))
+        match (family.find(&self.template, values, M::clone), cell) {
+            (Ok(metric), Some(cell)) => {
+                // Made by another handle. What is another group's may be one that is to expire.
+                if Arc::ptr_eq(metric.series().labels.template(), &self.template) {
+                    let _ = cell.set(metric.clone());
+                }
+                Ok(metric)
+            }
+            (Ok(metric), None) => Ok(metric),
+            (Err(_), cell) => self.make(family, values, cell),
+        }
     }
 
     /// The metric of these label values; there was none a moment ago, or the thread cannot look.

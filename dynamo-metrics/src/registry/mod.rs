@@ -7,27 +7,36 @@
 //! - [`register`](MetricBuilder::register): one metric;
 //! - [`family`](MetricBuilder::family): one for each set of labels of a type
 //!   ([`LabelSet`](crate::label::LabelSet));
+//! - [`each`](MetricBuilder::each): an array of one for each value of an enum;
 //! - [`dynamic_family`](MetricBuilder::dynamic_family): one for each set of label values that come as
-//!   text, capped.
+//!   text, capped;
+//! - [`lazy`](MetricBuilder::lazy): one metric, which is shown once it is used.
+//!
+//! Metrics that belong together are a [`MetricSet`]: a struct that derives how it is registered, and
+//! what there is to say of it ([`catalogue`]).
 
 mod any;
 mod below;
 mod builder;
+pub mod catalogue;
 mod error;
 mod errors;
 mod families;
 mod family;
 #[cfg(all(test, not(dynamo_metrics_loom)))]
 mod family_tests;
+mod field;
 mod gather;
 mod group;
 mod index;
+mod lazy;
 mod list;
 mod merge;
 #[cfg(all(test, dynamo_metrics_loom))]
 mod model;
 mod node;
 mod scope;
+mod set;
 mod shown;
 mod source;
 #[cfg(all(test, not(dynamo_metrics_loom)))]
@@ -37,14 +46,25 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+pub use dynamo_metrics_macros::MetricSet;
+
 pub use builder::MetricBuilder;
 pub use error::RegisterError;
 pub(crate) use families::OpenFamily;
 pub use families::{DynamicFamily, Family};
+pub use field::MetricField;
+#[doc(hidden)]
+pub use field::{ByEnum, ByName, HasExemplars, IntoBuckets, IntoNative, LetsGo, Samples};
 pub(crate) use gather::Walk;
+pub use lazy::Lazy;
 pub(crate) use merge::Told;
 pub(crate) use scope::Place;
 pub use scope::Scope;
+pub use set::MetricSet;
+#[doc(hidden)]
+pub use set::{
+    bounds, bounds_fault, default_native, enter, field as set_field, fits, has_labels, native,
+};
 pub use source::CollectorHandle;
 pub(crate) use source::{Answer, Ask, Asked, Failure, SameLabel, SourceKind, Trouble};
 #[cfg(feature = "exporter")]
@@ -109,6 +129,13 @@ impl Registry {
     pub fn gather(&self, visitor: &mut impl Visitor) {
         let mut walk = self.walk();
         while walk.step(visitor, usize::MAX) {}
+    }
+
+    /// The sets that were registered anywhere in the tree, each under each prefix once, in the order
+    /// in which they came.
+    #[must_use]
+    pub fn catalogue(&self) -> Vec<catalogue::Listed> {
+        self.0.tree.sets()
     }
 
     /// A walk after asking those who answer at once.

@@ -9,11 +9,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use foldhash::fast::RandomState;
 use papaya::{Equivalent, HashMap};
 
+use super::catalogue::Listed;
 use super::error::RegisterError;
 use super::errors::Errors;
 use super::index::Index;
 use super::list::List;
 use super::source::Asked;
+
+/// Most sets that are listed, counting each prefix: a bound for those who make prefixes up as they go.
+const MOST_SETS: usize = 4_096;
 
 /// What all scopes of a registry share.
 pub(super) struct Tree {
@@ -30,6 +34,8 @@ pub(super) struct Tree {
     asked: List<Asked>,
     /// Held by those who change it.
     changing: Mutex<()>,
+    /// Sets that were registered, each under each prefix once, in the order in which they came.
+    sets: Mutex<Vec<Listed>>,
     nodes: HashMap<Key, Arc<Node>, RandomState>,
     next_node: AtomicU64,
 }
@@ -95,9 +101,22 @@ impl Tree {
             series_cap,
             asked: List::new(),
             changing: Mutex::new(()),
+            sets: Mutex::default(),
             nodes: HashMap::with_hasher(RandomState::default()),
             next_node: AtomicU64::new(1),
         }
+    }
+
+    /// Lists a set, if it is not yet.
+    pub(super) fn list_set(&self, set: Listed) {
+        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        if sets.len() < MOST_SETS && !sets.contains(&set) {
+            sets.push(set);
+        }
+    }
+
+    pub(super) fn sets(&self) -> Vec<Listed> {
+        self.sets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Labels of everything in the registry.

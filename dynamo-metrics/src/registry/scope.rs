@@ -2,16 +2,19 @@
 
 use std::any::Any;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::builder::MetricBuilder;
+use super::catalogue::{Listed, SetInfo};
+use super::error::RegisterError;
 use super::node::{Level, Node, Tree};
 use super::source::{Asked, Failure};
-use crate::label::LabelValue;
+use crate::label::{LabelValue, Vocabulary};
 use crate::metric::{
-    Counter, FloatCounter, FloatGauge, Gauge, Histogram, Info, StateSet, UpDownCounter,
+    Buckets, Counter, FloatCounter, FloatGauge, Gauge, Histogram, Info, StateSet, UpDownCounter,
 };
-use crate::name::{AUTOMATIC_LABELS, metric_name, scope_value};
+use crate::name::{AUTOMATIC_LABELS, metric_name, prefixed, scope_value};
 use crate::sync::with_maps;
 
 /// The prefix of whatever is registered below the root.
@@ -40,7 +43,12 @@ pub struct Scope {
     pub(super) node: Arc<Node>,
     /// `None` for the tree's own rule: no prefix at the root, `dynamo_component` below.
     prefix: Option<Arc<str>>,
+    /// Buckets that histograms of sets have here, by their names.
+    buckets: Option<Arc<[OtherBuckets]>>,
 }
+
+/// What a histogram of a set is called, and its buckets.
+type OtherBuckets = (Box<str>, Buckets);
 
 /// Which place of which tree a scope is, with its prefix; it keeps neither alive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +60,7 @@ pub(crate) struct Place {
 
 impl Scope {
     pub(super) fn root(tree: Tree) -> Self {
-        Self { tree: Arc::new(tree), node: Arc::new(Node::root()), prefix: None }
+        Self { tree: Arc::new(tree), node: Arc::new(Node::root()), prefix: None, buckets: None }
     }
 
     /// The namespace `name` below this scope; its label is `dynamo_namespace`.
@@ -97,6 +105,41 @@ impl Scope {
         // What cannot be bent into a name is no prefix.
         let prefix = metric_name(prefix.trim_end_matches('_')).unwrap_or_default();
         Self { prefix: Some(prefix.into()), ..self.clone() }
+    }
+
+    /// The same place, where the histogram `name` of a set that is registered has other buckets
+    /// (default: those that the set gives it).
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::metric::{Buckets, Histogram};
+    /// use dynamo_metrics::registry::{MetricSet, Registry};
+    ///
+    /// #[derive(MetricSet)]
+    /// struct Store {
+    ///     /// Time that a read took.
+    ///     #[metric(unit = seconds, buckets = [0.01, 0.1, 1])]
+    ///     read_seconds: Histogram,
+    /// }
+    ///
+    /// let registry = Registry::new();
+    /// let slow = Buckets::new([1.0, 10.0, 60.0])?;
+    /// let store = Store::register(&registry.with_buckets("read_seconds", slow))?;
+    /// store.read_seconds.observe(5.0);
+    /// assert_eq!(store.read_seconds.snapshot().counts(), [0, 1, 0, 0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_buckets(&self, name: &str, buckets: Buckets) -> Self {
+        let others = self.buckets.iter().flat_map(|buckets| buckets.iter().cloned());
+        let all = std::iter::once((name.into(), buckets)).chain(others).collect();
+        Self { buckets: Some(all), ..self.clone() }
+    }
+
+    /// What was said of the buckets of a set's histogram, the latest first.
+    pub(super) fn buckets_of(&self, name: &str) -> Option<&Buckets> {
+        let mut said = self.buckets.iter().flat_map(|buckets| buckets.iter());
+        said.find(|(said, _)| **said == *name).map(|(_, buckets)| buckets)
     }
 
     /// A counter of whole steps; its name should end in `_total`.
@@ -170,6 +213,42 @@ impl Scope {
         self.tree.add_asked(&self.node, &Asked::refresh(Box::new(callback)));
     }
 
+    /// Exposes how often a value was too many for `values`, as
+    /// `dynamo_metrics_label_overflow_total{label}`; it is counted at each gather.
+    ///
+    /// # Errors
+    /// Any of [`RegisterError`], if the name is taken by something else.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use dynamo_metrics::{encode, label::Vocabulary, registry::Registry};
+    ///
+    /// let registry = Registry::new();
+    /// let models = Arc::new(Vocabulary::of(["llama"]));
+    /// registry.count_overflow("model", Arc::clone(&models))?;
+    /// models.get("made-up");
+    /// assert!(encode::text(&registry)
+    ///     .ends_with("dynamo_metrics_label_overflow_total{label=\"model\"} 1\n"));
+    /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+    /// ```
+    pub fn count_overflow<const N: usize>(
+        &self,
+        label: &str,
+        values: impl Deref<Target = Vocabulary<N>> + Send + Sync + 'static,
+    ) -> Result<(), RegisterError> {
+        let overflow = self
+            .with_prefix("dynamo_metrics")
+            .counter(
+                "label_overflow_total",
+                "Label values that became _other, as there were too many.",
+            )
+            .label("label", label)
+            .register()?;
+        self.add_update_callback(move || overflow.inc_by(values.take_overflowed()));
+        Ok(())
+    }
+
     /// Removes the scope: all series that were registered in it or below it, whatever the prefix,
     /// its update callbacks, and the memory of both.
     ///
@@ -193,8 +272,22 @@ impl Scope {
         with_maps(|| self.tree.remove(&self.node));
     }
 
-    /// The same place with this prefix, unless it was given one.
-    pub(crate) fn or_prefix(&self, prefix: &str) -> Self {
+    /// The same place with this prefix, unless it was given one: the prefix of a set whose users
+    /// may choose another.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::{encode, registry::Registry};
+    ///
+    /// let registry = Registry::new();
+    /// registry.or_prefix("jobs").gauge("open", "Open jobs.").register()?.set(1);
+    /// registry.with_prefix("batch").or_prefix("jobs").gauge("late", "").register()?.set(2);
+    /// let text = encode::text(&registry);
+    /// assert!(text.contains("jobs_open 1\n") && text.contains("batch_late 2\n"));
+    /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+    /// ```
+    #[must_use]
+    pub fn or_prefix(&self, prefix: &str) -> Self {
         if self.prefix.is_some() { self.clone() } else { self.with_prefix(prefix) }
     }
 
@@ -233,6 +326,17 @@ impl Scope {
         self.prefix.as_deref()
     }
 
+    /// The place where a set registers its metrics when it is given this one; it is listed.
+    pub(super) fn enter(&self, info: &'static SetInfo) -> Self {
+        let scope = match info.prefix {
+            Some(prefix) if info.prefix_is_fixed => self.with_prefix(prefix),
+            Some(prefix) => self.or_prefix(prefix),
+            None => self.clone(),
+        };
+        scope.tree.list_set(Listed::new(info, scope.prefix_here()));
+        scope
+    }
+
     /// Whether `self` and `other` are one place in one tree, with one prefix.
     #[cfg(test)]
     fn is(&self, other: &Self) -> bool {
@@ -241,14 +345,17 @@ impl Scope {
 
     /// The name under which `name` is exposed here.
     pub(super) fn exposed(&self, name: &str) -> String {
+        prefixed(self.prefix_here(), name)
+    }
+
+    /// The prefix of what is registered here.
+    fn prefix_here(&self) -> &str {
         let root = self.node.names.iter().all(|name| name.is_empty());
-        let prefix = match &self.prefix {
+        match &self.prefix {
             Some(prefix) => prefix,
             None if root => "",
             None => COMPONENT_PREFIX,
-        };
-        let has_it = name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('_'));
-        if prefix.is_empty() || has_it { name.to_owned() } else { format!("{prefix}_{name}") }
+        }
     }
 
     /// The labels that this scope adds.
@@ -270,7 +377,7 @@ impl Scope {
         // Without a map to look into, it is a place that nobody else finds.
         let child = with_maps(|| self.tree.child(&self.node, level, &name));
         let node = child.unwrap_or_else(|| self.node.apart(level, &name));
-        Self { tree: Arc::clone(&self.tree), node, prefix: self.prefix.clone() }
+        Self { node, ..self.clone() }
     }
 }
 
