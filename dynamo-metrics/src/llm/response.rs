@@ -338,6 +338,10 @@ impl ResponseState {
             return dropped;
         }
         let seen = self.stream.as_ref().map(|stream| stream.seen).unwrap_or_default();
+        // Triton's client cancels a call that it could ask more of, once it has the last response.
+        if head.grpc == Grpc::Untold && seen.complete && !seen.failed {
+            return head.outcome;
+        }
         // Servers drop a body of a declared length right after its last byte, and the sync OpenAI
         // client closes the connection at the marker. What failed by its own account was not
         // cancelled. Trailers come after the last byte, so without them gRPC is not whole.
