@@ -12,7 +12,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
-use crate::serve;
+use crate::{serve, serve_slowly};
 
 const SERVICE: &str = "inference.GRPCInferenceService";
 
@@ -267,7 +267,7 @@ async fn failures_are_the_servers_or_the_clients_whatever_the_status_is() {
 // The client's own tasks go on while the page is asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_leaves_has_cancelled() {
-    let quickstart = serve("grpc", &[]);
+    let quickstart = serve_slowly("grpc");
     let mut client = Client::connect(&quickstart).await;
     let mut parts = client.stream(vec![Ask::of("one", 60)]).await.unwrap();
     for _ in 0..3 {

@@ -11,10 +11,15 @@ use serde_json::{Value, json};
 
 const PROTOCOLS: [&str; 5] = ["openai", "anthropic", "ollama", "tgi", "grpc"];
 
-/// Starts a server of this protocol, at a pace that gives a client time to leave.
+/// Starts a server of this protocol.
 fn serve(protocol: &str, more: &[&str]) -> Quickstart {
-    let pace = ["--load", "0", "--ttft-ms", "20", "--itl-ms", "10", "--protocol", protocol];
-    Quickstart::start(&[&pace, more].concat())
+    let pace = ["--ttft-ms", "20", "--itl-ms", "10"];
+    Quickstart::start(&[&["--load", "0", "--protocol", protocol], &pace[..], more].concat())
+}
+
+/// The same, at a pace that gives a client seconds to leave.
+fn serve_slowly(protocol: &str) -> Quickstart {
+    Quickstart::start(&["--load", "0", "--protocol", protocol, "--ttft-ms", "20", "--itl-ms", "80"])
 }
 
 /// Has a client do all but leave, and checks each number.
@@ -30,7 +35,7 @@ fn talk(protocol: &str, script: &str, more: &[&str]) -> Report {
 
 /// Has a client leave every stream in the middle.
 fn leave(protocol: &str, script: &str) {
-    let quickstart = serve(protocol, &[]);
+    let quickstart = serve_slowly(protocol);
     let report = Report::of(&quickstart, script, "leave");
     let page = quickstart.page_at_rest();
     report.check_ends(&page);
