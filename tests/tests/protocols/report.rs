@@ -7,6 +7,9 @@ use dynamo_metrics_tests::page::Page;
 use dynamo_metrics_tests::program::Quickstart;
 use serde_json::Value;
 
+/// The engine's shortest time to a first token, in seconds: three quarters of what it is told.
+const SOONEST: f64 = 0.015;
+
 /// All requests of one client.
 pub(crate) struct Report {
     pub(crate) requests: Vec<Request>,
@@ -184,6 +187,9 @@ fn check_times<'a>(
     let first = with_text.len() as f64;
     assert_eq!(count("time_to_first_token").unwrap_or_default(), first, "{labels:?}");
     assert_eq!(count("inter_token_latency").unwrap_or_default(), gaps as f64, "{labels:?}");
+    // What a stream begins with comes at once, and is no token.
+    let sum = page.sum(&format!("{prefix}_time_to_first_token_seconds_sum"), labels);
+    assert!(sum.unwrap_or_default() >= first * SOONEST, "{labels:?} {sum:?}");
 }
 
 fn tally<K: Ord>(keys: impl Iterator<Item = K>) -> BTreeMap<K, usize> {
