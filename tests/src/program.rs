@@ -6,8 +6,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::page::Page;
-use crate::tools::workspace_program;
+use crate::tools::{python, workspace_program};
 
 /// Longest wait for anything that a program does.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,6 +26,8 @@ pub struct Quickstart {
     pub server: SocketAddr,
     /// Where it serves metrics.
     pub metrics: SocketAddr,
+    /// What it said at its start.
+    pub greeting: String,
     output: mpsc::Receiver<String>,
 }
 
@@ -89,6 +93,7 @@ impl Quickstart {
         let (server, metrics) = loop {
             let line = output.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it said {said:?}"));
             said.push_str(&line);
+            said.push('\n');
             let address = |after: &str, until: char| -> Option<SocketAddr> {
                 said.split(after).nth(1)?.split(until).next()?.parse().ok()
             };
@@ -98,7 +103,22 @@ impl Quickstart {
                 break (server, metrics);
             }
         };
-        Self { program, server, metrics, output }
+        Self { program, server, metrics, greeting: said, output }
+    }
+
+    /// What the Python client `script` saw of this server, told as JSON.
+    ///
+    /// # Panics
+    /// If it fails.
+    #[must_use]
+    pub fn ask_with(&self, script: &str, mode: &str) -> Value {
+        let server = format!("http://{}", self.server);
+        let output = python(script).args([&server, mode]).output();
+        let output = output.unwrap_or_else(|error| panic!("cannot start {script}: {error}"));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{script} {mode}: {said}");
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{script} {mode} told no JSON: {error}; {said}"))
     }
 
     /// The page of metrics, as text.
@@ -121,9 +141,27 @@ impl Quickstart {
     pub fn page_at_rest(&self) -> Page {
         wait_for("in-flight to fall to zero", || {
             let page = self.page();
-            let names = ["dynamo_component_inflight_requests", "dynamo_frontend_inflight_requests"];
-            names.iter().all(|name| page.sum(name, &[]) == Some(0.0)).then_some(page)
+            let component = page.sum("dynamo_component_inflight_requests", &[]);
+            // Not every protocol has a frontend's account by model.
+            let frontend = page.sum("dynamo_frontend_inflight_requests", &[]);
+            (component == Some(0.0) && frontend.is_none_or(|open| open == 0.0)).then_some(page)
         })
+    }
+
+    /// Waits until it says a line with `text`, and returns that with the two lines before it.
+    ///
+    /// # Panics
+    /// If it does not say it.
+    #[must_use]
+    pub fn wait_to_say(&self, text: &str) -> String {
+        let mut last = Vec::new();
+        loop {
+            let line = self.output.recv_timeout(PATIENCE);
+            last.push(line.unwrap_or_else(|_| panic!("it did not say {text:?} after {last:?}")));
+            if last[last.len() - 1].contains(text) {
+                return last[last.len().saturating_sub(3)..].join("\n");
+            }
+        }
     }
 
     /// Asks it to end, waits until it did, and returns all that it said since the start.
@@ -177,18 +215,38 @@ pub fn get(address: SocketAddr, path: &str, accept: &str) -> String {
 /// # Errors
 /// Why there is none.
 pub fn try_get(address: SocketAddr, path: &str, accept: &str) -> Result<String, String> {
+    let (status, body) =
+        exchange(address, &format!("GET {path}"), &format!("accept: {accept}"), b"")?;
+    if status == 200 { Ok(body) } else { Err(format!("{status}: {body}")) }
+}
+
+/// The status and the body of an answer to `request`, as `GET /metrics`, whatever they are.
+///
+/// # Errors
+/// Why there is none.
+pub fn exchange(
+    address: SocketAddr,
+    request: &str,
+    header: &str,
+    body: &[u8],
+) -> Result<(u16, String), String> {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
+        let length = body.len();
         // HTTP/1.0: the answer is not chunked, and ends with the connection.
-        write!(stream, "GET {path} HTTP/1.0\r\nhost: {address}\r\naccept: {accept}\r\n\r\n")?;
+        write!(
+            stream,
+            "{request} HTTP/1.0\r\nhost: {address}\r\n{header}\r\ncontent-length: {length}\r\n\r\n"
+        )?;
+        stream.write_all(body)?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)
     };
     let answer = ask().map_err(|error| error.to_string())?;
-    match answer.split_once("\r\n\r\n") {
-        Some((head, body)) if head.split(' ').nth(1) == Some("200") => Ok(body.to_owned()),
-        _ => Err(answer),
-    }
+    let parts = answer.split_once("\r\n\r\n");
+    let read = parts
+        .and_then(|(head, body)| Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned())));
+    read.ok_or(answer)
 }

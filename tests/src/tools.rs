@@ -28,14 +28,23 @@ pub fn tool(package: &str, name: &str) -> PathBuf {
 /// If its environment was not made.
 #[must_use]
 pub fn python(script: &str) -> Command {
+    let mut command = python_itself();
+    command.arg(workspace().join("tests/python").join(script));
+    command
+}
+
+/// The same, about to run what it is told to.
+///
+/// # Panics
+/// If its environment was not made.
+#[must_use]
+pub fn python_itself() -> Command {
     let python = target().join("venv/bin/python");
     assert!(
         python.exists(),
         "Python's environment is not here: `cargo xtask test` makes it in target/venv"
     );
-    let mut command = Command::new(python);
-    command.arg(workspace().join("tests/python").join(script));
-    command
+    Command::new(python)
 }
 
 /// The program `name` of the workspace, built if need be.

@@ -5,6 +5,7 @@ mod grpc_echo;
 use std::future::ready;
 
 use dynamo_metrics::encode;
+use dynamo_metrics::llm::stream::reader_of_method;
 use dynamo_metrics::registry::Registry;
 use dynamo_metrics_tests::page::Page;
 use dynamo_metrics_tests::script::{Broken, Script, Step, poll_once};
@@ -121,6 +122,44 @@ fn a_body_that_is_dropped_before_its_trailers_has_no_status() {
     drop(body);
     assert_eq!((grpc.status("Say", "OK"), grpc.outcome("Say", "cancelled")), (0.0, 1.0));
     assert_eq!(grpc.messages("Say"), (1.0, 0.0));
+}
+
+#[test]
+fn whoever_leaves_after_the_last_response_has_all_that_was_asked_for() {
+    const METHOD: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
+    // In field 1 an error; in field 2 a response whose parameter says that it is the last.
+    let error = "\0\0\0\0\x05\x0a\x03bad";
+    let last = "\0\0\0\0\x1f\x12\x1d\x22\x1b\x0a\x15triton_final_response\x12\x02\x08\x01";
+    for (messages, outcome) in [
+        (&[last][..], "success"),
+        (&[error, last], "server_error"),
+        (&["\0\0\0\0\x02\x12\0"], "cancelled"),
+    ] {
+        let registry = Registry::new();
+        let layer = MetricsLayer::builder(&registry.component("api"))
+            .grpc_service("inference.GRPCInferenceService", ["ModelStreamInfer"])
+            .stream_reader(|_| reader_of_method(METHOD))
+            .build()
+            .unwrap();
+        let steps = messages.iter().map(|message| Step::data(message));
+        let script = Script::new(steps.chain([Step::trailer("grpc-status", "0")]));
+        let mut response = Some(grpc().body(script).unwrap());
+        let service = layer.layer(service_fn(move |_: Request<_>| {
+            ready(Ok::<_, Broken>(response.take().unwrap()))
+        }));
+        let request = Request::post(METHOD).body(Empty::<bytes::Bytes>::new()).unwrap();
+        let mut body = service.oneshot(request).now_or_never().unwrap().unwrap().into_body();
+        for _ in messages {
+            poll_once(&mut body);
+        }
+        drop(body);
+        let page = Page::read(&encode::text(&registry));
+        let ended = page.sum("dynamo_component_request_outcomes_total", &[("outcome", outcome)]);
+        assert_eq!(ended, Some(1.0), "{outcome}");
+        // The status was on its way.
+        let told = page.sum("dynamo_component_grpc_status_total", &[]);
+        assert_eq!(told, Some(0.0));
+    }
 }
 
 #[tokio::test]

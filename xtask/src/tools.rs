@@ -1,4 +1,4 @@
-//! What the tests need and the machine may lack: Prometheus, VictoriaMetrics, two Python packages.
+//! What the tests need and the machine may lack: Prometheus, VictoriaMetrics, Python packages.
 //!
 //! All go into `target/`: Debian's packages are unpacked there and not installed, so that no server
 //! starts with them, and Python gets an environment of its own. Only the module that makes one is

@@ -390,12 +390,17 @@ impl ResponseState {
         if dropped == Outcome::Panic {
             return dropped;
         }
-        let seen = self.seen().is_some_and(|seen| seen.complete || seen.failed);
+        let (complete, failed) =
+            self.seen().map_or((false, false), |seen| (seen.complete, seen.failed));
+        // Triton's client cancels a call that it could ask more of, once it has the last response.
+        if head.grpc == Grpc::Untold && complete && !failed {
+            return head.outcome;
+        }
         // Servers drop a body of a declared length right after its last byte, and the sync OpenAI
         // client closes the connection at the marker. What failed by its own account was not
         // cancelled. Trailers come after the last byte, so without them gRPC is not whole.
         let whole = head.expected == Some(self.bytes) && head.grpc != Grpc::Untold;
-        if head.no_body || whole || seen || self.is_made() {
+        if head.no_body || whole || complete || failed || self.is_made() {
             self.outcome_of_all()
         } else {
             dropped

@@ -1,5 +1,6 @@
 //! The engine: tokens out of a word list, paced like a model's.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use dynamo_metrics::instrumented_endpoint;
@@ -7,7 +8,7 @@ use dynamo_metrics::registry::Scope;
 use futures_util::{Stream, stream};
 
 /// Tokens of an answer that nothing cuts short.
-const LENGTH: std::ops::Range<u32> = 40..64;
+const LENGTH: Range<u32> = 40..64;
 
 const WORDS: [&str; 40] = [
     "The",
@@ -80,12 +81,30 @@ pub(crate) struct Generation {
 /// A part of the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Chunk {
-    pub(crate) text: String,
-    pub(crate) tokens: u32,
+    /// Where its tokens stand in the answer.
+    place: Range<u32>,
     /// Why this is the last one, if it is.
-    pub(crate) finish: Option<&'static str>,
+    pub(crate) finish: Option<Finish>,
 }
 
+/// One token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Token {
+    /// Its place in the vocabulary.
+    pub(crate) id: usize,
+    pub(crate) text: &'static str,
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finish {
+    /// It is whole.
+    Stop,
+    /// It is as long as it may be.
+    Length,
+}
+
+/// The engine gave up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EngineFailure;
 
@@ -94,7 +113,7 @@ struct Run {
     random: fastrand::Rng,
     made: u32,
     length: u32,
-    finish: &'static str,
+    finish: Finish,
     fail_after: Option<u32>,
 }
 
@@ -130,13 +149,16 @@ impl Engine {
             random,
             made: 0,
             length,
-            finish: if asked <= natural { "length" } else { "stop" },
+            finish: if asked <= natural { Finish::Length } else { Finish::Stop },
             fail_after,
         };
         Ok(stream::unfold(Some(run), |run| async {
             let mut run = run?;
             match run.next().await {
-                Ok(chunk) => Some((Ok(chunk.clone()), chunk.finish.is_none().then_some(run))),
+                Ok(chunk) => {
+                    let rest = chunk.finish.is_none().then_some(run);
+                    Some((Ok(chunk), rest))
+                }
                 Err(failure) => Some((Err(failure), None)),
             }
         }))
@@ -152,12 +174,27 @@ impl Run {
             return Err(EngineFailure);
         }
         let until = self.fail_after.unwrap_or(self.length).min(self.length);
-        let tokens = self.pace.tokens_per_chunk.min(until - self.made);
-        let text =
-            (self.made..self.made + tokens).map(|i| WORDS[i as usize % WORDS.len()]).collect();
-        self.made += tokens;
+        let start = self.made;
+        self.made += self.pace.tokens_per_chunk.min(until - start);
         let finish = (self.made >= self.length && self.fail_after.is_none()).then_some(self.finish);
-        Ok(Chunk { text, tokens, finish })
+        Ok(Chunk { place: start..self.made, finish })
+    }
+}
+
+impl Chunk {
+    pub(crate) fn tokens(&self) -> impl ExactSizeIterator<Item = Token> + use<> {
+        self.place.clone().map(|place| {
+            let id = place as usize % WORDS.len();
+            Token { id, text: WORDS[id] }
+        })
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        self.place.end - self.place.start
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.tokens().map(|token| token.text).collect()
     }
 }
 
@@ -184,21 +221,25 @@ mod tests {
         Engine::new(Registry::new().component("engine"), pace, 0.0)
     }
 
-    async fn run(engine: &Engine, prompt: &str, max_tokens: Option<u32>) -> (u32, bool, String) {
+    async fn run(
+        engine: &Engine,
+        prompt: &str,
+        max_tokens: Option<u32>,
+    ) -> (u32, bool, Option<Finish>) {
         let generation = Generation { prompt: prompt.into(), max_tokens };
         let chunks: Vec<_> = engine.generate(generation).await.unwrap().collect().await;
-        let tokens = chunks.iter().flatten().map(|chunk| chunk.tokens).sum();
+        let tokens = chunks.iter().flatten().map(Chunk::count).sum();
         let failed = chunks.iter().any(Result::is_err);
         let finish = chunks.last().and_then(|last| last.clone().ok()?.finish);
-        (tokens, failed, finish.unwrap_or_default().to_owned())
+        (tokens, failed, finish)
     }
 
     #[tokio::test]
     async fn answers_have_the_length_that_was_asked_for() {
-        assert_eq!(run(&engine(1), "hi", Some(5)).await, (5, false, "length".into()));
-        assert_eq!(run(&engine(4), "hi", Some(10)).await, (10, false, "length".into()));
+        assert_eq!(run(&engine(1), "hi", Some(5)).await, (5, false, Some(Finish::Length)));
+        assert_eq!(run(&engine(4), "hi", Some(10)).await, (10, false, Some(Finish::Length)));
         let (tokens, failed, finish) = run(&engine(3), "hi", None).await;
-        assert!(LENGTH.contains(&tokens) && !failed && finish == "stop");
+        assert!(LENGTH.contains(&tokens) && !failed && finish == Some(Finish::Stop));
     }
 
     #[tokio::test]
@@ -207,7 +248,7 @@ mod tests {
         assert!(run(&engine(2), "fail-after:3", None).await.1);
         // Past the end of the answer there is nothing to fail.
         let whole = run(&engine(1), "fail-after:1000", Some(5)).await;
-        assert_eq!(whole, (5, false, "length".into()));
+        assert_eq!(whole, (5, false, Some(Finish::Length)));
         let generation = Generation { prompt: "fail-after:0".into(), max_tokens: None };
         assert!(engine(1).generate(generation).await.is_err());
     }

@@ -1,13 +1,23 @@
-//! An OpenAI-compatible model server with an embedded token generator, measured by this SDK.
+//! A model server with an embedded token generator, measured by this SDK, in the protocol of one's
+//! choice.
 //!
 //! The frontend is measured by a `MetricsLayer`, the engine by `#[instrumented_endpoint]`, and an
 //! exporter shows both to Prometheus. See the README for what to do with it.
 
+mod anthropic;
 mod api;
+mod dialect;
 mod engine;
+mod fault;
+mod fields;
+mod kserve;
 mod load;
+mod ollama;
 mod openai;
+mod protocol;
+mod responses;
 mod screen;
+mod tgi;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,21 +28,25 @@ use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 use dynamo_metrics::exporter::{Backends, DEFAULT_ADDRESS, Exporter};
 use dynamo_metrics::health::Health;
-use dynamo_metrics::llm::{FrontendMetrics, register_uptime};
+use dynamo_metrics::llm::register_uptime;
 use dynamo_metrics::registry::Registry;
-use dynamo_metrics_tower::MetricsLayer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use api::App;
 use engine::{Engine, Pace};
+use protocol::Protocol;
 
 /// Longest time for answers to end once the program is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// An OpenAI-compatible model server to look at metrics with. It needs no weights and no network.
+/// A model server to look at metrics with. It needs no weights and no network.
 #[derive(Debug, Parser)]
 #[command(name = "quickstart", version)]
 struct Options {
+    /// What the server speaks
+    #[arg(long, value_enum, default_value_t = Protocol::Openai)]
+    protocol: Protocol,
     /// Where the model server listens: host:port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     listen: String,
@@ -86,13 +100,6 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let namespace = registry.namespace("quickstart");
     let component = namespace.component("frontend");
     register_uptime(&component)?;
-    let frontend = FrontendMetrics::register(&registry)?;
-    frontend.serve(&options.model);
-    let layer = MetricsLayer::builder(&component)
-        .frontend_route("/v1/chat/completions", "chat_completions", &frontend)
-        .frontend_route("/v1/completions", "completions", &frontend)
-        .route("/v1/models", "models")
-        .build()?;
 
     // The engine: its `generate` is measured by the attribute.
     let pace = Pace {
@@ -101,7 +108,8 @@ async fn run(options: Options) -> anyhow::Result<()> {
         tokens_per_chunk: options.tokens_per_chunk,
     };
     let engine = Arc::new(Engine::new(namespace.component("engine"), pace, options.fail_rate));
-    let app = api::router(engine, &options.model).layer(layer);
+    let app = App { engine, model: options.protocol.name(&options.model).into() };
+    let app = options.protocol.serve(app, &registry, &component)?;
 
     let listener = bind("--listen", &options.listen).await?;
     let health = Health::new(&registry)?;
@@ -126,11 +134,19 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let exported = tokio::spawn(metrics.serve(until(metrics_stopped)));
     health.ready();
     let clients: Vec<_> = (0..options.load)
-        .map(|_| tokio::spawn(load::client(address, options.model.clone(), stopped.clone())))
+        .map(|_| {
+            let model = options.model.clone();
+            tokio::spawn(load::client(options.protocol, address, model, stopped.clone()))
+        })
         .collect();
     let shown = tokio::spawn(screen::show(
         registry.clone(),
-        screen::Addresses { server: address, metrics: metrics_address, model: options.model },
+        screen::Place {
+            protocol: options.protocol,
+            server: address,
+            metrics: metrics_address,
+            model: options.model,
+        },
         until(stopped.clone()),
     ));
 

@@ -6,14 +6,18 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use dynamo_metrics::llm::UNKNOWN_MODEL;
 use dynamo_metrics::metric::HistogramSnapshot;
 use dynamo_metrics::metric::visit::{Family, Number, Series, Value, Visitor};
 use dynamo_metrics::registry::Registry;
 use tokio::time::MissedTickBehavior;
 
-/// Where things are.
+use crate::protocol::Protocol;
+
+/// Where things are, and how to talk to them.
 #[derive(Debug)]
-pub(crate) struct Addresses {
+pub(crate) struct Place {
+    pub(crate) protocol: Protocol,
     pub(crate) server: SocketAddr,
     pub(crate) metrics: SocketAddr,
     pub(crate) model: String,
@@ -37,9 +41,9 @@ pub(crate) fn say(text: &str) {
 }
 
 /// Refreshes the terminal each second, until `stop` is ready.
-pub(crate) async fn show(registry: Registry, addresses: Addresses, stop: impl Future<Output = ()>) {
+pub(crate) async fn show(registry: Registry, place: Place, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
-    say(&greeting(&addresses));
+    say(&greeting(&place));
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let terminal = std::io::stdout().is_terminal();
@@ -61,18 +65,19 @@ pub(crate) async fn show(registry: Registry, addresses: Addresses, stop: impl Fu
     }
 }
 
-fn greeting(Addresses { server, metrics, model }: &Addresses) -> String {
+fn greeting(Place { protocol, server, metrics, model }: &Place) -> String {
     format!(
-        "quickstart: an OpenAI-compatible server at http://{server}, model \"{model}\"\n\
+        "quickstart: {title} at http://{server}, model \"{model}\"\n\
          \n\
-         stream a chat:\n  \
-         curl -N http://{server}/v1/chat/completions -H 'content-type: application/json' \\\n    \
-         -d '{{\"model\":\"{model}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n\
+         stream an answer:\n  \
+         {command}\n\
          see the metrics:\n  \
          curl http://{metrics}/metrics\n\
          or point Prometheus at {metrics}; Ctrl-C stops\n\n\
-         the built-in clients, if any, leave one stream in twenty in the middle, and ask for a\n\
-         model that is not there as often\n\n"
+         the built-in clients, if any, leave one stream in twenty in the middle, and ask for\n\
+         what is not there as often\n\n",
+        title = protocol.server(),
+        command = protocol.command(*server, model),
     )
 }
 
@@ -117,7 +122,8 @@ impl Visitor for Board {
     fn series(&mut self, series: &Series<'_>) {
         let is = |name, value| series.labels.get(name).is_some_and(|label| label == value);
         let frontend = is("dynamo_component", "frontend");
-        let known_model = !is("model", "unknown_model");
+        let model = series.labels.get("model");
+        let generates = frontend || model.is_some_and(|model| model != UNKNOWN_MODEL);
         match (self.family.as_str(), series.value) {
             ("dynamo_component_request_outcomes_total", Value::Counter(Number::Unsigned(n)))
                 if frontend =>
@@ -129,16 +135,17 @@ impl Visitor for Board {
             ("dynamo_component_inflight_requests", Value::Gauge(Number::Signed(n))) if frontend => {
                 self.in_flight += n;
             }
-            ("dynamo_frontend_time_to_first_token_seconds", Value::Histogram(seen))
-                if known_model =>
-            {
-                self.first_token = Some(seen.clone());
-            }
-            ("dynamo_frontend_inter_token_latency_seconds", Value::Histogram(seen))
-                if known_model =>
-            {
-                self.next_token = Some(seen.clone());
-            }
+            // Where there is a frontend's account by model, it comes later, and stays.
+            (
+                "dynamo_component_time_to_first_token_seconds"
+                | "dynamo_frontend_time_to_first_token_seconds",
+                Value::Histogram(seen),
+            ) if generates => self.first_token = Some(seen.clone()),
+            (
+                "dynamo_component_inter_token_latency_seconds"
+                | "dynamo_frontend_inter_token_latency_seconds",
+                Value::Histogram(seen),
+            ) if generates => self.next_token = Some(seen.clone()),
             _ => {}
         }
     }
