@@ -1,0 +1,86 @@
+//! What the proxy answers by itself, where there is nothing to pass on.
+
+use std::error::Error;
+use std::fmt::Display;
+use std::io;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+use hyper_util::client::legacy;
+use serde_json::json;
+
+/// Why there is no answer of an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Nobody listens there, or its name has no address.
+    Unreachable,
+    /// The connection broke before the head of an answer.
+    Broken,
+    /// What came was no HTTP.
+    Garbled,
+    /// Nobody took the connection in time.
+    SlowConnect,
+    /// No head of an answer came in time.
+    SlowHead,
+    /// The client's own body cannot be read.
+    BadBody,
+    /// The request's target is no path.
+    BadTarget,
+    /// CONNECT, TRACE, and web sockets.
+    NotPassed,
+}
+
+impl Failure {
+    /// What `error` says of the upstream, or of the request's body.
+    pub(crate) fn of(error: &legacy::Error) -> Self {
+        let causes = || std::iter::successors(error.source(), |&error| error.source());
+        let timed_out = causes()
+            .filter_map(|cause| cause.downcast_ref::<io::Error>())
+            .any(|cause| cause.kind() == io::ErrorKind::TimedOut);
+        match causes().find_map(|cause| cause.downcast_ref::<hyper::Error>()) {
+            _ if error.is_connect() && timed_out => Self::SlowConnect,
+            _ if error.is_connect() => Self::Unreachable,
+            Some(cause) if cause.is_user() => Self::BadBody,
+            Some(cause) if cause.is_parse() => Self::Garbled,
+            _ => Self::Broken,
+        }
+    }
+
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::Unreachable | Self::Broken | Self::Garbled => StatusCode::BAD_GATEWAY,
+            Self::SlowConnect | Self::SlowHead => StatusCode::GATEWAY_TIMEOUT,
+            Self::BadBody | Self::BadTarget => StatusCode::BAD_REQUEST,
+            Self::NotPassed => StatusCode::NOT_IMPLEMENTED,
+        }
+    }
+
+    /// An answer in the form that OpenAI's clients read.
+    pub(crate) fn answer(self) -> Response<Full<Bytes>> {
+        let (code, message): (_, &dyn Display) = match self {
+            Self::Unreachable => ("upstream_unreachable", &"the upstream cannot be reached"),
+            Self::Broken => ("upstream_broken", &"the upstream broke the connection off"),
+            Self::Garbled => ("upstream_garbled", &"the upstream's answer is no HTTP"),
+            Self::SlowConnect => ("upstream_connect_timeout", &"the upstream takes no connection"),
+            Self::SlowHead => ("upstream_timeout", &"the upstream did not answer in time"),
+            Self::BadBody => ("bad_body", &"the body of the request cannot be read"),
+            Self::BadTarget => ("bad_target", &"the target of the request is no path"),
+            Self::NotPassed => ("not_passed", &"CONNECT, TRACE and web sockets are not passed on"),
+        };
+        let kind =
+            if self.status().is_client_error() { "invalid_request_error" } else { "proxy_error" };
+        let error = json!({"error": {
+            "message": message.to_string(),
+            "type": kind,
+            "param": null,
+            "code": code,
+        }});
+        let mut response = Response::new(Full::from(error.to_string()));
+        *response.status_mut() = self.status();
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(CONTENT_TYPE, json);
+        response
+    }
+}
