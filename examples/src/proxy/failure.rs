@@ -1,7 +1,6 @@
 //! What the proxy answers by itself, where there is nothing to pass on.
 
 use std::error::Error;
-use std::fmt::Display;
 use std::io;
 
 use bytes::Bytes;
@@ -18,7 +17,7 @@ pub(crate) enum Failure {
     Unreachable,
     /// The connection broke before the head of an answer.
     Broken,
-    /// What came was no HTTP.
+    /// What came was no HTTP, or had too large a head.
     Garbled,
     /// Nobody took the connection in time.
     SlowConnect,
@@ -39,11 +38,13 @@ impl Failure {
         let timed_out = causes()
             .filter_map(|cause| cause.downcast_ref::<io::Error>())
             .any(|cause| cause.kind() == io::ErrorKind::TimedOut);
-        match causes().find_map(|cause| cause.downcast_ref::<hyper::Error>()) {
+        let mut of_hyper = causes().filter_map(|cause| cause.downcast_ref::<hyper::Error>());
+        match (of_hyper.next(), of_hyper.next()) {
             _ if error.is_connect() && timed_out => Self::SlowConnect,
             _ if error.is_connect() => Self::Unreachable,
-            Some(cause) if cause.is_user() => Self::BadBody,
-            Some(cause) if cause.is_parse() => Self::Garbled,
+            // The client of the upstream could not read on, because our server could not.
+            (Some(sending), Some(_)) if sending.is_user() => Self::BadBody,
+            (Some(reading), _) if reading.is_parse() => Self::Garbled,
             _ => Self::Broken,
         }
     }
@@ -59,21 +60,20 @@ impl Failure {
 
     /// An answer in the form that OpenAI's clients read.
     pub(crate) fn answer(self) -> Response<Full<Bytes>> {
-        let (code, message): (_, &dyn Display) = match self {
-            Self::Unreachable => ("upstream_unreachable", &"the upstream cannot be reached"),
-            Self::Broken => ("upstream_broken", &"the upstream broke the connection off"),
-            Self::Garbled => ("upstream_garbled", &"the upstream's answer is no HTTP"),
-            Self::SlowConnect => ("upstream_connect_timeout", &"the upstream takes no connection"),
-            Self::SlowHead => ("upstream_timeout", &"the upstream did not answer in time"),
-            Self::BadBody => ("bad_body", &"the body of the request cannot be read"),
-            Self::BadTarget => ("bad_target", &"the target of the request is no path"),
-            Self::NotPassed => ("not_passed", &"CONNECT, TRACE and web sockets are not passed on"),
+        let (code, message) = match self {
+            Self::Unreachable => ("upstream_unreachable", "the upstream cannot be reached"),
+            Self::Broken => ("upstream_broken", "the upstream broke the connection off"),
+            Self::Garbled => ("upstream_garbled", "the upstream's answer cannot be read"),
+            Self::SlowConnect => ("upstream_connect_timeout", "the upstream takes no connection"),
+            Self::SlowHead => ("upstream_timeout", "the upstream did not answer in time"),
+            Self::BadBody => ("bad_body", "the body of the request cannot be read"),
+            Self::BadTarget => ("bad_target", "the target of the request is no path"),
+            Self::NotPassed => ("not_passed", "CONNECT, TRACE and web sockets are not passed on"),
         };
-        let kind =
-            if self.status().is_client_error() { "invalid_request_error" } else { "proxy_error" };
+        let ours = self.status().is_server_error();
         let error = json!({"error": {
-            "message": message.to_string(),
-            "type": kind,
+            "message": message,
+            "type": if ours { "proxy_error" } else { "invalid_request_error" },
             "param": null,
             "code": code,
         }});

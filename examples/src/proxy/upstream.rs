@@ -42,15 +42,7 @@ impl FromStr for Upstream {
             return Err(format!("{url} has a query or a user, which are not passed on"));
         }
         let named = name.unwrap_or(authority.as_str());
-        // One form of a name, whatever the upstream is called by.
-        let mut name = String::new();
-        for part in named.split(|c: char| !c.is_ascii_alphanumeric()).filter(|p| !p.is_empty()) {
-            name.push_str(if name.is_empty() { "" } else { "_" });
-            name.push_str(part);
-        }
-        if name.is_empty() {
-            return Err(format!("{text} has no name"));
-        }
+        let name = label(named).ok_or_else(|| format!("{text} has no name"))?;
         let base = uri.path().trim_end_matches('/').to_owned();
         Ok(Self { name, authority: authority.clone(), base })
     }
@@ -62,11 +54,13 @@ impl Upstream {
     /// Of the target only path and query count, and they are passed on byte by byte: whose host it
     /// names is not looked at.
     pub(crate) fn uri(&self, target: &Uri) -> Option<Uri> {
-        let path = target.path_and_query().filter(|path| path.as_str().starts_with('/'))?;
-        let path = if self.base.is_empty() {
-            path.clone()
-        } else {
-            PathAndQuery::try_from(format!("{}{path}", self.base)).ok()?
+        let path = target.path_and_query()?;
+        let path = match path.as_str().as_bytes().first()? {
+            b'/' if self.base.is_empty() => path.clone(),
+            b'/' => PathAndQuery::try_from(format!("{}{path}", self.base)).ok()?,
+            // The target was `http://host?query`.
+            b'?' => PathAndQuery::try_from(format!("{}/{path}", self.base)).ok()?,
+            _ => return None,
         };
         let uri = uri::Builder::new().scheme(Scheme::HTTP).authority(self.authority.clone());
         uri.path_and_query(path).build().ok()
@@ -91,6 +85,16 @@ impl Upstreams {
     }
 }
 
+/// `name` as a label has it: letters, digits and single underscores, and no digit first.
+fn label(name: &str) -> Option<String> {
+    let parts = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
+    let mut label = parts.collect::<Vec<_>>().join("_");
+    if label.chars().next()?.is_ascii_digit() {
+        label.insert(0, '_');
+    }
+    Some(label)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,8 +105,8 @@ mod tests {
 
     #[test]
     fn a_name_is_given_or_that_of_the_host() {
-        assert_eq!(read("http://10.0.0.1:8000").name, "10_0_0_1_8000");
-        assert_eq!(read("http://[::1]:8000/").name, "1_8000");
+        assert_eq!(read("http://10.0.0.1:8000").name, "_10_0_0_1_8000");
+        assert_eq!(read("http://[::1]:8000/").name, "_1_8000");
         assert_eq!(read("vllm=http://10.0.0.1:8000/a/").to_string(), "http://10.0.0.1:8000/a");
         assert_eq!(read("my vllm=http://gpu/").name, "my_vllm");
         for bad in ["10.0.0.1:8000", "https://a", "http://", "=http://a", "http://a?x=y", "", "/"] {
