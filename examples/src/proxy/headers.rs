@@ -124,11 +124,10 @@ mod tests {
     use super::*;
 
     fn headers(lines: &[(&'static str, &[u8])]) -> HeaderMap {
-        let lines = lines.iter().map(|(name, value)| {
-            (HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap())
-        });
         let mut headers = HeaderMap::new();
-        lines.for_each(|(name, value)| drop(headers.append(name, value)));
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_bytes(value).unwrap());
+        }
         headers
     }
 

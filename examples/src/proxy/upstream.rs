@@ -57,9 +57,8 @@ impl Upstream {
         let path = target.path_and_query()?;
         let path = match path.as_str().as_bytes().first()? {
             b'/' if self.base.is_empty() => path.clone(),
-            b'/' => PathAndQuery::try_from(format!("{}{path}", self.base)).ok()?,
-            // The target was `http://host?query`.
-            b'?' => PathAndQuery::try_from(format!("{}/{path}", self.base)).ok()?,
+            // A query alone, as of `http://host?query`, is shown with the slash that it lacks.
+            b'/' | b'?' => PathAndQuery::try_from(format!("{}{path}", self.base)).ok()?,
             _ => return None,
         };
         let uri = uri::Builder::new().scheme(Scheme::HTTP).authority(self.authority.clone());
