@@ -4,6 +4,7 @@ mod proxied;
 mod served;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -12,9 +13,10 @@ use axum::routing::any;
 use dynamo_metrics_tests::h1;
 use dynamo_metrics_tests::openai::{self, DONE};
 use dynamo_metrics_tests::peer::{self, Peer, Step};
-use dynamo_metrics_tests::program::Proxy;
+use dynamo_metrics_tests::program::{Proxy, wait_for};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
+use tokio::time::timeout;
 
 use crate::proxied::{EVENTS, Upstream, ask, assert_ends, chunk, rest, send};
 use crate::served::{h2, serve};
@@ -153,7 +155,7 @@ async fn no_target_makes_it_go_anywhere_else() {
         ("TRACE / HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(), "501"),
         ("OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(), "400"),
         (
-            "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+            "POST /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
                 .to_owned(),
             "501",
         ),
@@ -194,6 +196,85 @@ async fn trailers_pass_in_both_directions() {
     assert_eq!(fetched.data, b"ok");
     assert_eq!(fetched.trailers.unwrap()["x-sum"], "7");
     assert_ends(&proxy, &[("success", 2.0)], &[("success", 2.0)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_held_for_those_who_do_not_read() {
+    /// More than all that the sockets in between can hold.
+    const TOO_MUCH: usize = 128 << 20;
+    /// Longest time that a socket is waited for which takes some more.
+    const STUCK: Duration = Duration::from_millis(500);
+    let upstream = Upstream::listen().await;
+    let proxy = upstream.behind_proxy(&[]);
+    let block = chunk(&"x".repeat(1 << 20));
+    let fill = async |end: &mut h1::Client| {
+        let mut taken = 0;
+        while timeout(STUCK, end.send(block.as_bytes())).await.is_ok_and(|sent| sent.is_ok()) {
+            taken += block.len();
+            assert!(taken < TOO_MUCH, "somebody holds {taken} bytes");
+        }
+    };
+    // An answer that its client does not read, and then a request that its upstream does not.
+    let client = ask(&proxy).await;
+    let (mut end, _) = upstream.next().await;
+    end.send(EVENTS.as_bytes()).await.unwrap();
+    fill(&mut end).await;
+    drop(client);
+
+    let head = "POST /v1/embeddings HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+    let mut client = send(&proxy, head).await;
+    let (end, _) = upstream.next().await;
+    fill(&mut client).await;
+    // That a client leaves would stand behind all that it sent; an upstream's end is seen at once.
+    drop(end);
+    let ends = [("server_error", 1.0), ("cancelled", 1.0)];
+    assert_ends(&proxy, &ends, &ends);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn web_sockets_become_a_tunnel_that_is_counted_as_a_connection() {
+    const ASK: &str = "GET /v1/realtime HTTP/1.1\r\nhost: a\r\nconnection: keep-alive, Upgrade\r\n\
+                       upgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let upstream = Upstream::listen().await;
+    let proxy = upstream.behind_proxy(&[]);
+    let sockets = |name: &str| {
+        let labels = [("dynamo_endpoint", "web_sockets")];
+        proxy.page().sum(&format!("dynamo_component_{name}"), &labels)
+    };
+    let mut client = send(&proxy, ASK).await;
+    let (mut end, head) = upstream.next().await;
+    for line in ["upgrade: websocket", "connection: upgrade", "sec-websocket-key: dGhlIH"] {
+        assert!(head.contains(&format!("\r\n{line}")), "{line} in {head}");
+    }
+    end.send(
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+               sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello",
+    )
+    .await
+    .unwrap();
+    let agreed = client.read_until("\r\n\r\nhello").await.unwrap().to_vec();
+    let agreed = String::from_utf8(agreed).unwrap();
+    for line in ["HTTP/1.1 101", "upgrade: websocket", "connection: upgrade", "sec-websocket-ac"] {
+        assert!(agreed.contains(line), "{line} in {agreed}");
+    }
+    client.send(b"\x00\xffping").await.unwrap();
+    end.read_until("ping").await.unwrap();
+    assert_eq!(
+        (sockets("connections_opened_total"), sockets("connections_active")),
+        (Some(1.0), Some(1.0))
+    );
+    drop(client);
+    drop(end);
+    wait_for("the tunnel to end", || (sockets("connections_active") == Some(0.0)).then_some(()));
+    assert_ends(&proxy, &[("success", 1.0)], &[("success", 1.0)]);
+
+    // One that the upstream does not want is an answer like any other.
+    let mut client = send(&proxy, ASK).await;
+    let (mut end, _) = upstream.next().await;
+    end.send(b"HTTP/1.1 403 No\r\ncontent-length: 2\r\n\r\nno").await.unwrap();
+    let refused = client.read_until("\r\n\r\nno").await.unwrap();
+    assert!(refused.starts_with(b"HTTP/1.1 403 "));
+    assert_eq!(sockets("connections_opened_total"), Some(1.0));
 }
 
 /// Answers by the path's last part, and tells the request in headers.

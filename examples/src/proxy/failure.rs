@@ -27,7 +27,7 @@ pub(crate) enum Failure {
     BadBody,
     /// The request's target is no path.
     BadTarget,
-    /// CONNECT, TRACE, and web sockets.
+    /// CONNECT, TRACE, and web sockets over HTTP/2.
     NotPassed,
 }
 
@@ -68,7 +68,9 @@ impl Failure {
             Self::SlowHead => ("upstream_timeout", "the upstream did not answer in time"),
             Self::BadBody => ("bad_body", "the body of the request cannot be read"),
             Self::BadTarget => ("bad_target", "the target of the request is no path"),
-            Self::NotPassed => ("not_passed", "CONNECT, TRACE and web sockets are not passed on"),
+            Self::NotPassed => {
+                ("not_passed", "what the request asks of its connection is not passed on")
+            }
         };
         let ours = self.status().is_server_error();
         let error = json!({"error": {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use dynamo_metrics_tower::{Metrics, RequestBody, ResponseBody};
-use http::{Method, Request, Response, Version};
+use dynamo_metrics_tower::{ConnectionMetrics, Metrics, RequestBody, ResponseBody};
+use http::header::UPGRADE;
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tower_service::Service;
@@ -17,6 +18,7 @@ use crate::body::{ClientBody, Passed, UpstreamBody};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::headers::{self, Hop};
+use crate::tunnel::{self, Tunnel};
 use crate::upstream::Upstreams;
 
 /// Who sent a request, among its extensions.
@@ -28,6 +30,8 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 pub(crate) struct Forward {
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) client: Metrics<Client>,
+    /// Web sockets between clients and upstreams.
+    pub(crate) sockets: ConnectionMetrics,
     /// Whether the upstreams speak HTTP/2.
     pub(crate) http2: bool,
     /// Longest silence within an answer.
@@ -43,8 +47,10 @@ impl Service<Request<RequestBody<Incoming>>> for Forward {
         self.client.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<RequestBody<Incoming>>) -> Self::Future {
-        let request = match self.outgoing(request) {
+    fn call(&mut self, mut request: Request<RequestBody<Incoming>>) -> Self::Future {
+        // Over HTTP/2 there would be a stream in the place of the connection.
+        let tunnel = Tunnel::asked(&mut request, &self.sockets).filter(|_| !self.http2);
+        let request = match self.outgoing(request, tunnel.is_some()) {
             Ok(request) => request,
             Err(failure) => return Box::pin(std::future::ready(Ok(own(failure)))),
         };
@@ -53,7 +59,7 @@ impl Service<Request<RequestBody<Incoming>>> for Forward {
             let Ok(response) = answer.await;
             Ok(match response.extensions().get() {
                 Some(&failure) => own(failure),
-                None => passed(response, idle),
+                None => passed(response, tunnel, idle),
             })
         })
     }
@@ -64,11 +70,11 @@ impl Forward {
     fn outgoing(
         &self,
         request: Request<RequestBody<Incoming>>,
+        tunnel: bool,
     ) -> Result<Request<RequestBody<Incoming>>, Failure> {
         let (mut head, body) = request.into_parts();
-        // A tunnel's bytes could not be read; what asks for it only among others goes without.
         if matches!(head.method, Method::CONNECT | Method::TRACE)
-            || headers::asks_for_web_socket(&head.headers)
+            || (!tunnel && headers::asks_for_web_socket(&head.headers))
         {
             return Err(Failure::NotPassed);
         }
@@ -83,6 +89,9 @@ impl Forward {
             http2: self.http2,
         };
         headers::to_upstream(&mut head.headers, hop);
+        if tunnel {
+            Tunnel::ask(&mut head.headers);
+        }
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
         *request.uri_mut() = uri;
@@ -92,14 +101,23 @@ impl Forward {
 }
 
 fn passed(
-    response: Response<ResponseBody<UpstreamBody>>,
+    mut response: Response<ResponseBody<UpstreamBody>>,
+    tunnel: Option<Tunnel>,
     idle: Option<Duration>,
 ) -> Response<ClientBody> {
-    let (mut head, body) = response.into_parts();
-    headers::remove_hop_by_hop(&mut head.headers);
-    // What hyper answers with is for the client's connection to say.
-    head.version = Version::HTTP_11;
-    Response::from_parts(head, ClientBody::Passed(Passed::new(body, idle)))
+    let protocol = response.headers().get(UPGRADE).cloned();
+    headers::remove_hop_by_hop(response.headers_mut());
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let (Some(tunnel), Some(protocol)) = (tunnel, protocol) else {
+            // Nobody asked for that.
+            return own(Failure::Garbled);
+        };
+        tunnel.open(&mut response);
+        tunnel::agree(response.headers_mut(), protocol);
+    }
+    // Which version the answer is of is for the client's connection to say.
+    *response.version_mut() = Version::HTTP_11;
+    response.map(|body| ClientBody::Passed(Passed::new(body, idle)))
 }
 
 fn own(failure: Failure) -> Response<ClientBody> {

@@ -6,8 +6,11 @@
 //!
 //! It is there to be looked at through, and changes as little as a proxy may: bodies and trailers pass
 //! frame by frame, in both directions; a client that leaves takes its request with it, and an
-//! answer that breaks off breaks off for its client too. What it does not do: balance by load, try
-//! again, speak TLS, pass web sockets on (they get 501), or wait for the upstream's own `100 Continue`.
+//! answer that breaks off breaks off for its client too. Web sockets become a tunnel, over HTTP/1.1.
+//!
+//! What it does not do: balance by load, try again, speak TLS, read what goes through a tunnel, pass
+//! on CONNECT, TRACE and web sockets over HTTP/2 (they get 501), other upgrades (they are left out, as
+//! a server may) and interim answers (it says `100 Continue` itself, when it begins to read).
 
 mod body;
 mod client;
@@ -17,6 +20,7 @@ mod headers;
 mod options;
 mod routes;
 mod serve;
+mod tunnel;
 mod upstream;
 
 use std::fmt::Write as _;
@@ -31,7 +35,7 @@ use dynamo_metrics::exporter::Exporter;
 use dynamo_metrics::health::Health;
 use dynamo_metrics::llm::{FrontendMetrics, register_uptime};
 use dynamo_metrics::registry::Registry;
-use dynamo_metrics_tower::MetricsLayer;
+use dynamo_metrics_tower::{ConnectionMetrics, MetricsLayer};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_layer::Layer as _;
@@ -69,13 +73,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         head: options.timeout_head,
         http2: options.upstream_http2,
     });
-    let greeting = greeting(&options.upstreams);
-    let forward = Forward {
-        client: around_client.build().context("--upstream")?.layer(client),
-        upstreams: Arc::new(Upstreams::new(options.upstreams)),
-        http2: options.upstream_http2,
-        idle: options.idle_timeout,
-    };
+    let client = around_client.build().context("--upstream")?.layer(client);
 
     // What clients see of it.
     let component = namespace.component("frontend");
@@ -85,7 +83,14 @@ async fn run(options: Options) -> anyhow::Result<()> {
         frontend.serve(model);
     }
     let layer = routes::of_model_servers(MetricsLayer::builder(&component), &frontend).build()?;
-    let service = layer.layer(forward);
+    let greeting = greeting(&options.upstreams);
+    let service = layer.layer(Forward {
+        upstreams: Arc::new(Upstreams::new(options.upstreams)),
+        client,
+        sockets: ConnectionMetrics::register(&component.endpoint("web_sockets"))?,
+        http2: options.upstream_http2,
+        idle: options.idle_timeout,
+    });
 
     let listener = bind("--listen", &options.listen).await?;
     let health = Health::new(&registry)?;

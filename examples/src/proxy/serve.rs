@@ -50,7 +50,8 @@ where
             request.extensions_mut().insert(peer);
             service.clone().call(request)
         });
-        let connection = server.serve_connection(TokioIo::new(unhurried(stream)), service);
+        let connection =
+            server.serve_connection_with_upgrades(TokioIo::new(unhurried(stream)), service);
         let connection = connections.watch(connection.into_owned());
         // How it ended is in the numbers.
         tokio::spawn(async move { drop(connection.await) });
