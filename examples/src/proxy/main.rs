@@ -4,13 +4,18 @@
 //! so the time to first token that clients see (`dynamo_component_*`, `dynamo_frontend_*`) stands
 //! beside the one that the proxy waits (`dynamo_upstream_*`).
 //!
-//! It is there to be looked at through, and changes as little as a proxy may: bodies and trailers pass
-//! frame by frame, in both directions; a client that leaves takes its request with it, and an
-//! answer that breaks off breaks off for its client too. Web sockets become a tunnel, over HTTP/1.1.
+//! It changes as little as a proxy may. Bodies and trailers pass frame by frame, in both directions. A
+//! client that leaves takes its request with it, and an answer that breaks off breaks off for its
+//! client too. Web sockets over HTTP/1.1 become a tunnel. An upstream that cannot be reached, or breaks
+//! off before it answers, is a 502; one that is late, a 504.
 //!
-//! What it does not do: balance by load, try again, speak TLS, read what goes through a tunnel, pass
-//! on CONNECT, TRACE and web sockets over HTTP/2 (they get 501), other upgrades (they are left out, as
-//! a server may) and interim answers (it says `100 Continue` itself, when it begins to read).
+//! What it does not do:
+//! - balance by load, or try again with another upstream;
+//! - speak TLS;
+//! - read what goes through a tunnel, or wait for its end;
+//! - pass on CONNECT, TRACE, and web sockets over HTTP/2 (they get 501), or other upgrades (they are
+//!   left out, as a server may);
+//! - pass on interim answers: it says `100 Continue` itself, when it begins to read.
 
 mod body;
 mod client;
