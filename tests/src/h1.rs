@@ -1,4 +1,4 @@
-//! A client of HTTP/1.1 that writes and reads bytes, and so may behave as badly as it likes.
+//! An end of HTTP/1.1 that writes and reads bytes, and so may behave as badly as it likes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 /// Longest wait for the next bytes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// One connection. Dropping it closes it.
+/// One end of a connection, mostly the client's. Dropping it closes it.
 #[derive(Debug)]
 pub struct Client {
     stream: TcpStream,
@@ -24,7 +24,12 @@ impl Client {
     /// # Errors
     /// Those of the socket.
     pub async fn open(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self { stream: TcpStream::connect(address).await?, read: Vec::new() })
+        Ok(Self::over(TcpStream::connect(address).await?))
+    }
+
+    /// An end of a connection that is open, as a server has it.
+    pub fn over(stream: TcpStream) -> Self {
+        Self { stream, read: Vec::new() }
     }
 
     /// Opens a connection, sends one request without a body, and reads to the end.
@@ -60,7 +65,10 @@ impl Client {
     /// [`io::ErrorKind::UnexpectedEof`] if the connection ends before, and
     /// [`io::ErrorKind::TimedOut`] if nothing comes for ten seconds.
     pub async fn read_until(&mut self, mark: &str) -> io::Result<&[u8]> {
-        while !self.read.windows(mark.len()).any(|part| part == mark.as_bytes()) {
+        let mut looked = 0;
+        while !self.read[looked..].windows(mark.len()).any(|part| part == mark.as_bytes()) {
+            // The mark may have begun in what was read before.
+            looked = self.read.len().saturating_sub(mark.len());
             if timeout(PATIENCE, self.stream.read_buf(&mut self.read)).await?? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

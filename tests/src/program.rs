@@ -1,6 +1,7 @@
 //! Programs that are started for a story, and stopped with it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::marker::PhantomData;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -18,17 +19,46 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Program(Child);
 
-/// The quickstart, at ports of its own.
+/// A program of the workspace that serves and shows metrics, each at a port of its own.
 #[derive(Debug)]
-pub struct Quickstart {
+pub struct Server<P> {
     program: Program,
-    /// Where it serves models.
+    /// Where it serves.
     pub server: SocketAddr,
     /// Where it serves metrics.
     pub metrics: SocketAddr,
     /// What it said at its start.
     pub greeting: String,
     output: mpsc::Receiver<String>,
+    which: PhantomData<P>,
+}
+
+/// The quickstart: a model server.
+pub type Quickstart = Server<IsQuickstart>;
+
+/// The proxy: what measures others' model servers.
+pub type Proxy = Server<IsProxy>;
+
+/// Which program a [`Server`] is.
+pub trait Which {
+    /// The name of the program.
+    const NAME: &'static str;
+}
+
+/// Says that a server is the quickstart.
+#[derive(Debug)]
+pub enum IsQuickstart {}
+
+/// Says that a server is the proxy.
+#[derive(Debug)]
+pub enum IsProxy {}
+
+impl Which for IsQuickstart {
+    const NAME: &'static str = "quickstart";
+}
+
+impl Which for IsProxy {
+    const NAME: &'static str = "proxy";
 }
 
 impl Program {
@@ -68,14 +98,14 @@ impl Drop for Program {
     }
 }
 
-impl Quickstart {
+impl<P: Which> Server<P> {
     /// Starts it with these arguments, and waits until it says where it listens.
     ///
     /// # Panics
     /// If it does not start.
     #[must_use]
     pub fn start(arguments: &[&str]) -> Self {
-        let mut command = Command::new(workspace_program("quickstart"));
+        let mut command = Command::new(workspace_program(P::NAME));
         command
             .args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
             .args(arguments)
@@ -103,7 +133,7 @@ impl Quickstart {
                 break (server, metrics);
             }
         };
-        Self { program, server, metrics, greeting: said, output }
+        Self { program, server, metrics, greeting: said, output, which: PhantomData }
     }
 
     /// What the Python client `script` saw of this server, told as JSON.
@@ -141,10 +171,10 @@ impl Quickstart {
     pub fn page_at_rest(&self) -> Page {
         wait_for("in-flight to fall to zero", || {
             let page = self.page();
-            let component = page.sum("dynamo_component_inflight_requests", &[]);
-            // Not every protocol has a frontend's account by model.
-            let frontend = page.sum("dynamo_frontend_inflight_requests", &[]);
-            (component == Some(0.0) && frontend.is_none_or(|open| open == 0.0)).then_some(page)
+            let names = ["component", "frontend", "upstream"];
+            let open = |name| page.sum(&format!("dynamo_{name}_inflight_requests"), &[]);
+            // Not every protocol has a frontend's account by model, and only the proxy has upstreams.
+            names.map(open).iter().all(|open| open.unwrap_or(0.0) == 0.0).then_some(page)
         })
     }
 

@@ -32,8 +32,8 @@ pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
         cargo(root, &["doc", "--workspace", "--no-deps", "--document-private-items"])
             .env("RUSTDOCFLAGS", "-D warnings"),
     )?;
-    // The stories start this program; built here, no test's time goes into it.
-    step("quickstart", &mut cargo(root, &["build", "--bin", "quickstart"]))?;
+    // The stories start these programs; built here, no test's time goes into it.
+    step("programs", &mut cargo(root, &["build", "--bin", "quickstart", "--bin", "proxy"]))?;
     if has_nextest(root) {
         step("tests", &mut cargo(root, &["nextest", "run", "--no-fail-fast"]))?;
     } else {
