@@ -168,7 +168,7 @@ impl ResponseState {
             if let Some(call) = &mut self.grpc {
                 call.head(&head.headers);
             }
-            (grpc, outcome) = match grpc_status(&head.headers) {
+            (grpc, outcome) = match self.grpc_status(&head.headers) {
                 Some(of_trailers_only) => (Grpc::Told, of_trailers_only),
                 None if no_body => (Grpc::Told, outcome),
                 None => (Grpc::Untold, outcome),
@@ -230,7 +230,8 @@ impl ResponseState {
 
     /// The body gave trailers, which end it.
     pub fn trailers(&mut self, trailers: &HeaderMap) {
-        if let (Some(head), Some(outcome)) = (&mut self.head, grpc_status(trailers))
+        let told = self.grpc_status(trailers);
+        if let (Some(head), Some(outcome)) = (&mut self.head, told)
             && head.grpc != Grpc::No
         {
             // Trailers know better than a head that spoke too early.
@@ -241,6 +242,15 @@ impl ResponseState {
             }
         }
         self.complete();
+    }
+
+    /// How a call ends whose head or trailers these are, if they say it.
+    fn grpc_status(&self, headers: &HeaderMap) -> Option<Outcome> {
+        let status = headers.get("grpc-status")?.as_bytes();
+        Some(match &self.grpc {
+            Some(call) => call.outcome_of(status),
+            None => Outcome::of_grpc(status),
+        })
     }
 
     /// The body failed.
@@ -414,8 +424,4 @@ impl std::fmt::Debug for Stream {
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
-}
-
-fn grpc_status(headers: &HeaderMap) -> Option<Outcome> {
-    headers.get("grpc-status").map(|status| Outcome::of_grpc(status.as_bytes()))
 }
