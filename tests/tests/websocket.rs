@@ -1,4 +1,4 @@
-//! WebSockets as axum serves them, over HTTP/1.1 and HTTP/2: the request ends with its handshake, and
+//! Web sockets as axum serves them, over HTTP/1.1 and HTTP/2: the request ends with its handshake, and
 //! the socket lives on by a guard.
 
 mod served;
@@ -31,7 +31,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::served::{PATIENCE, layer, serve};
 
-/// A measured server of WebSockets that say what they are told.
+/// A measured server of web sockets that say what they are told.
 struct Sockets {
     registry: Registry,
     layer: MetricsLayer,
