@@ -14,10 +14,12 @@ use dynamo_metrics::llm::FrontendMetrics;
 use dynamo_metrics::metric::Gauge;
 use dynamo_metrics::name::LabelNameError;
 use dynamo_metrics::registry::{RegisterError, Registry, Scope};
-use dynamo_metrics_tests::counts::Counts;
+use dynamo_metrics_tests::counts::{Counts, OUTCOMES};
 use dynamo_metrics_tests::page::Page;
 use dynamo_metrics_tests::script::{Broken, Script, Step};
-use dynamo_metrics_tower::{AcceptLayer, BuildError, MethodLabels, MetricsLayer, RequestMetrics};
+use dynamo_metrics_tower::{
+    AcceptLayer, BuildError, MethodLabels, MetricsLayer, RejectReason, RequestMetrics,
+};
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -41,6 +43,26 @@ fn serve(layer: &MetricsLayer, method: &Method, path: &str) {
 fn build(scope: &Scope) -> MetricsLayer {
     let builder = MetricsLayer::builder(scope).route("/v1", "v1");
     builder.method_labels(MethodLabels::standard()).build().unwrap()
+}
+
+#[test]
+fn what_is_declared_is_at_zero_before_anybody_asks_for_it() {
+    let registry = Registry::new();
+    let scope = registry.component("api");
+    let (_layer, _accept) = (build(&scope), AcceptLayer::new(&scope).unwrap());
+    let page = Page::read(&encode::text(&registry));
+    for outcome in OUTCOMES {
+        let labels = [("dynamo_endpoint", "v1"), ("outcome", outcome)];
+        let ended = page.sum("dynamo_component_request_outcomes_total", &labels);
+        assert_eq!(ended, Some(0.0), "{outcome}");
+    }
+    for name in ["errors_total", "requests_started_total", "request_duration_seconds_count"] {
+        let labels = [("dynamo_endpoint", "v1")];
+        let name = format!("dynamo_component_{name}");
+        assert_eq!(page.sum(&name, &labels), Some(0.0), "{name}");
+    }
+    let rejected = page.samples().iter().filter(|s| s.name == "dynamo_component_rejected_total");
+    assert_eq!(rejected.count(), RejectReason::ALL.len());
 }
 
 #[test]
