@@ -1,6 +1,7 @@
 //! gRPC: messages as they pass in both directions, and the status that each call ends with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Buf;
 use http::HeaderMap;
@@ -232,6 +233,24 @@ impl GrpcCall {
     }
 }
 
+/// How long the client waits, by its `grpc-timeout`: at most eight digits and a unit.
+pub(super) fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
+    let (unit, digits) = headers.get("grpc-timeout")?.as_bytes().split_last()?;
+    if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
+    Some(match unit {
+        b'H' => Duration::from_secs(number * 3_600),
+        b'M' => Duration::from_secs(number * 60),
+        b'S' => Duration::from_secs(number),
+        b'm' => Duration::from_millis(number),
+        b'u' => Duration::from_micros(number),
+        b'n' => Duration::from_nanos(number),
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -283,5 +302,29 @@ mod tests {
         let body = message(0, 10);
         messages.read(&Bytes::copy_from_slice(&body[..7]).chain(&body[7..]));
         assert_eq!(metrics.metrics.sent.get(), 1);
+    }
+
+    #[test]
+    fn a_time_that_a_client_waits_has_a_unit_and_few_digits() {
+        let read = |value: &str| {
+            timeout_of(
+                &[(http::HeaderName::from_static("grpc-timeout"), value.parse().unwrap())]
+                    .into_iter()
+                    .collect(),
+            )
+        };
+        for (value, nanos) in [
+            ("2H", 7_200_000_000_000),
+            ("3M", 180_000_000_000),
+            ("4S", 4_000_000_000),
+            ("100m", 100_000_000),
+            ("99999999u", 99_999_999_000),
+            ("0n", 0),
+        ] {
+            assert_eq!(read(value), Some(Duration::from_nanos(nanos)), "{value}");
+        }
+        for value in ["", "S", "1", "1s", "-1S", "1.5S", "100000000S", "1 S", "é"] {
+            assert_eq!(read(value), None, "{value}");
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Buf;
 use http::header::CONTENT_LENGTH;
@@ -13,7 +14,7 @@ use http::{HeaderMap, Method, StatusCode, response};
 
 use super::call::Call;
 use super::endpoint::EndpointMetrics;
-use super::grpc::{GrpcCall, GrpcMetrics, Side};
+use super::grpc::{GrpcCall, GrpcMetrics, Side, timeout_of};
 use super::outcome::{End, Outcome};
 use super::request::{FrontendCall, RequestMetrics};
 use super::stream::{
@@ -24,6 +25,9 @@ use crate::clock;
 
 /// Slices of a frame that are looked at; what is cut finer is passed on unread.
 const MOST_SLICES: usize = 16;
+
+/// What a timer may be early by, to another clock than its own.
+const TIMER_SLACK: Duration = Duration::from_millis(1);
 
 /// One HTTP request, from the call of the service to the end of the answer's body.
 ///
@@ -42,6 +46,8 @@ pub struct ResponseState {
     bytes: u64,
     stream: Option<Stream>,
     ended: bool,
+    /// How long its client waits, if it said.
+    deadline: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +117,14 @@ impl ResponseState {
         self
     }
 
+    /// Its client waits as long as these headers say by gRPC's `grpc-timeout`: dropped or failed after
+    /// that, it took too long.
+    #[must_use]
+    pub fn with_deadline(mut self, headers: &HeaderMap) -> Self {
+        self.deadline = timeout_of(headers);
+        self
+    }
+
     /// The reader of its stream is chosen by `choose`, if that makes a choice.
     #[must_use]
     pub fn with_reader(mut self, choose: &ChooseReader) -> Self {
@@ -136,6 +150,7 @@ impl ResponseState {
             bytes: 0,
             stream: None,
             ended: false,
+            deadline: None,
         }
     }
 
@@ -150,7 +165,7 @@ impl ResponseState {
 
     /// The service answered with an error instead of a response.
     pub fn service_error(&mut self) {
-        self.end(Outcome::ServerError);
+        self.end(if self.is_late() { Outcome::Timeout } else { Outcome::ServerError });
     }
 
     /// The head of the response is ready. `ended` and `length` are what its body says of itself
@@ -340,9 +355,18 @@ impl ResponseState {
         }
     }
 
+    /// Whether nobody waits for it any more.
+    fn is_late(&self) -> bool {
+        let waited = || self.call.started().elapsed() + TIMER_SLACK;
+        self.deadline.is_some_and(|deadline| waited() >= deadline)
+    }
+
     /// What a drop says, going by what came before it.
     fn outcome_of_drop(&self) -> Outcome {
-        let dropped = self.call.outcome_of_drop();
+        let dropped = match self.call.outcome_of_drop() {
+            Outcome::Cancelled if self.is_late() => Outcome::Timeout,
+            dropped => dropped,
+        };
         let Some(head) = &self.head else { return dropped };
         if dropped == Outcome::Panic {
             return dropped;
