@@ -62,7 +62,7 @@ async fn calls_of_every_kind_count_their_messages_and_statuses_at_both_ends() {
     let (server, client) = (Grpc::new(), Grpc::new());
     let upstream = MetricsLayer::client(&client.registry.namespace("test").component("gateway"));
     let address = serve(server.layer.clone()).await;
-    let mut calls = Client::connect(address, with_echo(upstream)).await;
+    let mut calls = Client::connect(address, &with_echo(upstream)).await;
     assert_eq!(calls.unary("Say", b"hi").await.unwrap(), b"hi");
     assert_eq!(calls.unary("Say", b"fail").await.unwrap_err().code(), Code::FailedPrecondition);
     assert_eq!(calls.server_streaming("Repeat", b"1000").await.unwrap().count().await, 1_000);
@@ -99,7 +99,7 @@ async fn a_client_that_leaves_a_stream_has_cancelled_it() {
     let server = Grpc::new();
     let address = serve(server.layer.clone()).await;
     let unmeasured = MetricsLayer::client(&Registry::new()).build().unwrap();
-    let mut calls = Client::connect(address, unmeasured).await;
+    let mut calls = Client::connect(address, &unmeasured).await;
     // More than the connection takes without being read.
     let mut stream = calls.server_streaming("Repeat", b"1000000000").await.unwrap();
     assert!(stream.next().await.is_some());
@@ -114,7 +114,7 @@ async fn methods_that_nobody_knows_are_one_endpoint() {
     let server = Grpc::new();
     let address = serve(server.layer.clone()).await;
     let unmeasured = MetricsLayer::client(&Registry::new()).build().unwrap();
-    let mut calls = Client::connect(address, unmeasured).await;
+    let mut calls = Client::connect(address, &unmeasured).await;
     for i in 0..50 {
         let error = calls.unary(&format!("Scan{i}"), b"").await.unwrap_err();
         assert_eq!(error.code(), Code::Unimplemented);

@@ -4,21 +4,23 @@
 mod grpc_echo;
 mod served;
 
+use std::future::{pending, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use dynamo_metrics::clock::Manual;
 use dynamo_metrics::encode;
 use dynamo_metrics::registry::Registry;
 use dynamo_metrics_tests::counts::Counts;
-use dynamo_metrics_tests::script::{Script, Step, poll_once};
+use dynamo_metrics_tests::script::{Broken, Script, Step, poll_once};
 use dynamo_metrics_tower::{GrpcCode, MetricsLayer, MetricsLayerBuilder};
-use futures_util::{StreamExt as _, stream};
-use http::{HeaderMap, Request};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use tokio::sync::mpsc;
 use tonic::Code;
 use tonic::service::Routes;
-use tower::{Layer as _, ServiceExt as _};
+use tower::{Layer as _, Service as _, ServiceExt as _, service_fn};
 
 use crate::grpc_echo::measured::{Grpc, grpc};
 use crate::grpc_echo::{Client, Echo, ones, serve};
@@ -27,7 +29,7 @@ use crate::grpc_echo::{Client, Echo, ones, serve};
 async fn both_ends() -> (Grpc, Grpc, Client) {
     let (server, client) = (Grpc::new(), Grpc::client());
     let address = serve(server.layer.clone()).await;
-    let calls = Client::connect(address, client.layer.clone()).await;
+    let calls = Client::connect(address, &client.layer).await;
     (server, client, calls)
 }
 
@@ -166,7 +168,7 @@ async fn a_connection_that_breaks_cancels_all_of_its_calls() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let unmeasured = MetricsLayer::client(&Registry::new()).build().unwrap();
-            let mut calls = Client::connect(address, unmeasured).await;
+            let mut calls = Client::connect(address, &unmeasured).await;
             for _ in 0..3 {
                 let (say, messages) = told();
                 say.send(b"hi".to_vec()).unwrap();
@@ -179,6 +181,63 @@ async fn a_connection_that_breaks_cancels_all_of_its_calls() {
     connection.await.unwrap();
     server.ended("Chat", 3.0).await;
     assert_eq!((server.outcome("Chat", "cancelled"), server.status("Chat", "OK")), (3.0, 0.0));
+}
+
+#[test]
+fn a_call_that_is_dropped_past_its_deadline_took_too_long() {
+    let never = || service_fn(|_: Request<_>| pending::<Result<Response<Script>, Broken>>());
+    for (deadline, outcome) in [("1S", "timeout"), ("2S", "cancelled"), ("soon", "cancelled")] {
+        let (server, time) = (Grpc::new(), Manual::new());
+        time.run(|| {
+            let request = Request::post("/test.v1.Echo/Say").header("grpc-timeout", deadline);
+            let request = request.body(Full::<Bytes>::default()).unwrap();
+            let call = server.layer.layer(never()).call(request);
+            time.advance(Duration::from_millis(1_500));
+            drop(call);
+        });
+        assert_eq!(server.outcome("Say", outcome), 1.0, "{deadline}");
+    }
+    // One that is answered late is answered.
+    let (server, time) = (Grpc::new(), Manual::new());
+    time.run(|| {
+        let request = Request::post("/test.v1.Echo/Say").header("grpc-timeout", "1S");
+        let mut echo = server.layer.layer(service_fn(|_: Request<_>| {
+            let script = Script::new([Step::trailer("grpc-status", "0")]);
+            ready(Ok::<_, Broken>(grpc().body(script).unwrap()))
+        }));
+        let call = echo.call(request.body(Full::<Bytes>::default()).unwrap());
+        time.advance(Duration::from_secs(2));
+        let mut body = call.now_or_never().unwrap().unwrap().into_body();
+        while poll_once(&mut body).is_some() {}
+    });
+    assert_eq!((server.outcome("Say", "success"), server.status("Say", "OK")), (1.0, 1.0));
+}
+
+#[tokio::test]
+async fn a_call_that_tonic_ends_at_its_deadline_took_too_long() {
+    let server = Grpc::new();
+    let client = served::h2::Client::open(serve(server.layer.clone()).await).await;
+    let head = Request::post("http://test/test.v1.Echo/Collect").header("te", "trailers");
+    let head = head.header("content-type", "application/grpc").header("grpc-timeout", "20m");
+    let mut upload = client.begin(head).await;
+    upload.say(b"\0\0\0\0\x02hi");
+    // tonic drops it, and answers in its place.
+    server.ended("Collect", 1.0).await;
+    assert_eq!(server.outcome("Collect", "timeout"), 1.0);
+    assert_eq!((server.messages("Collect"), statuses(&server, "Collect")), ((0.0, 1.0), 0.0));
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_a_failure_without_a_status() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = listener.local_addr().unwrap();
+    drop(listener);
+    let client = Grpc::client();
+    let mut calls = Client::lazy(nobody, Duration::from_secs(10), &client.layer);
+    let error = calls.unary("Say", b"hi").await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    client.ended("Say", 1.0).await;
+    assert_eq!((client.outcome("Say", "server_error"), statuses(&client, "Say")), (1.0, 0.0));
 }
 
 #[tokio::test]
@@ -203,7 +262,7 @@ async fn a_service_within_an_axum_router_has_its_methods_as_endpoints() {
     let router = Routes::new(Echo).into_axum_router().layer(server.layer.clone());
     let address = served::serve(router).await;
     let unmeasured = MetricsLayer::client(&Registry::new()).build().unwrap();
-    let mut calls = Client::connect(address, unmeasured).await;
+    let mut calls = Client::connect(address, &unmeasured).await;
     assert_eq!(calls.streaming("Chat", ones(4)).await.unwrap().count().await, 4);
     for scan in 0..50 {
         let error = calls.unary(&format!("Scan{scan}"), b"").await.unwrap_err();

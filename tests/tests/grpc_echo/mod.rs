@@ -9,6 +9,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _};
 use dynamo_metrics_tower::{Metrics, MetricsLayer, RequestBody};
@@ -177,9 +178,18 @@ pub(crate) async fn serve(layer: MetricsLayer) -> SocketAddr {
 }
 
 impl Client {
-    pub(crate) async fn connect(address: SocketAddr, layer: MetricsLayer) -> Self {
+    pub(crate) async fn connect(address: SocketAddr, layer: &MetricsLayer) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
-        let channel = endpoint.connect().await.unwrap();
+        Self::new(endpoint.connect().await.unwrap(), layer)
+    }
+
+    /// Connects when it is first used, if it can, and waits for so long at most.
+    pub(crate) fn lazy(address: SocketAddr, patience: Duration, layer: &MetricsLayer) -> Self {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        Self::new(endpoint.timeout(patience).connect_lazy(), layer)
+    }
+
+    fn new(channel: Channel, layer: &MetricsLayer) -> Self {
         // A channel takes tonic's body and no other.
         let boxed: Boxed = |request| request.map(Body::new);
         Self(tonic::client::Grpc::new(layer.layer(channel.map_request(boxed))))
