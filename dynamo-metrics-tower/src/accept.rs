@@ -1,5 +1,6 @@
 //! The outermost layer: when a request arrived, and whether it came through to be served.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use dynamo_metrics::clock::{self, Instant};
-use dynamo_metrics::llm::{RejectMetrics, RejectReason};
+use dynamo_metrics::llm::{CancelReason, RejectMetrics, RejectReason};
 use dynamo_metrics::registry::{RegisterError, Scope};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -29,7 +30,8 @@ use tower_service::Service;
 /// # Source
 /// A request arrives at `call`, and comes through when a [`Metrics`](crate::Metrics) is called for
 /// it. One that does not come through is rejected, unless a layer between answered it with a 2xx or
-/// 3xx of its own.
+/// 3xx of its own. What is dropped unanswered is abandoned, unless whoever drops it says why by
+/// [`CancelReason`], or a layer between panicked.
 /// # Cost
 /// A clone of the service inside, and a few allocations for the mark in the request's extensions.
 ///
@@ -100,6 +102,8 @@ struct Waiting {
     metrics: RejectMetrics,
     arrival: Arrival,
     answered: bool,
+    /// What it waits for is being polled; a drop that finds this was left by a panic.
+    running: bool,
 }
 
 pin_project! {
@@ -131,6 +135,8 @@ impl AcceptLayer {
 
 impl<C> AcceptLayer<C> {
     /// Asks `reason` what an error of the service inside means (default: that something failed).
+    ///
+    /// A panic of the function is `None`.
     ///
     /// # Examples
     /// ```
@@ -197,7 +203,12 @@ where
             Arrival(Arc::new(State { at: clock::now(), came_through: AtomicBool::new(false) }));
         request.extensions_mut().insert(arrival.clone());
         AcceptFuture {
-            waiting: Waiting { metrics: self.metrics.clone(), arrival, answered: false },
+            waiting: Waiting {
+                metrics: self.metrics.clone(),
+                arrival,
+                answered: false,
+                running: false,
+            },
             reasons: self.reasons.clone(),
             service: self.inner.clone(),
             request: Some(request),
@@ -213,12 +224,29 @@ where
 {
     type Output = Result<Response<R>, S::Error>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.as_mut().project().waiting.running = true;
+        let polled = self.as_mut().advance(cx);
+        self.project().waiting.running = false;
+        polled
+    }
+}
+
+impl<S, B, R, C> AcceptFuture<S, B, C>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    C: Reasons<S::Error>,
+{
+    fn advance(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Response<R>, S::Error>> {
         let mut this = self.project();
+        // What a user wrote may panic; the error goes on.
+        let said = |error: &S::Error| {
+            catch_unwind(AssertUnwindSafe(|| this.reasons.reason(error))).ok().flatten()
+        };
         if this.request.is_some() {
             if let Err(error) = ready!(this.service.poll_ready(cx)) {
                 *this.request = None;
-                let reason = this.reasons.reason(&error).unwrap_or(RejectReason::NotReady);
+                let reason = said(&error).unwrap_or(RejectReason::NotReady);
                 this.waiting.answered(Some(reason));
                 return Poll::Ready(Err(error));
             }
@@ -230,7 +258,7 @@ where
         let answer = ready!(called.poll(cx));
         this.waiting.answered(match &answer {
             Ok(response) => reason_of(response.status()),
-            Err(error) => Some(this.reasons.reason(error).unwrap_or(RejectReason::Failed)),
+            Err(error) => Some(said(error).unwrap_or(RejectReason::Failed)),
         });
         Poll::Ready(answer)
     }
@@ -269,7 +297,13 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.answered(Some(RejectReason::Abandoned));
+        let reason = match CancelReason::current() {
+            _ if self.running || std::thread::panicking() => RejectReason::Failed,
+            Some(CancelReason::Timeout) => RejectReason::Timeout,
+            Some(CancelReason::Rejected) => RejectReason::Overloaded,
+            _ => RejectReason::Abandoned,
+        };
+        self.answered(Some(reason));
     }
 }
 

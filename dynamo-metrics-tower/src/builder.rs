@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use dynamo_metrics::llm::stream::{ChooseReader, StreamReader, reader_of_method};
-use dynamo_metrics::llm::{EndpointOptions, FrontendMetrics, Side};
+use dynamo_metrics::llm::{EndpointOptions, FrontendMetrics, GrpcCode, Side};
 use dynamo_metrics::registry::Scope;
 
 use crate::descriptor;
@@ -38,6 +38,7 @@ pub struct MetricsLayerBuilder {
     routes: Vec<(String, Choice)>,
     upstreams: Vec<(String, String)>,
     grpc: Vec<(String, String)>,
+    grpc_successes: Vec<GrpcCode>,
     bad_descriptor: bool,
     chosen: Option<(Choose, Vec<String>)>,
     #[cfg(feature = "axum")]
@@ -63,6 +64,7 @@ impl MetricsLayerBuilder {
             routes: Vec::new(),
             upstreams: Vec::new(),
             grpc: Vec::new(),
+            grpc_successes: Vec::new(),
             bad_descriptor: false,
             chosen: None,
             #[cfg(feature = "axum")]
@@ -188,6 +190,26 @@ impl MetricsLayerBuilder {
             Some(methods) => self.grpc.extend(methods),
             None => self.bad_descriptor = true,
         }
+        self
+    }
+
+    /// Calls of the gRPC methods that are known end as a success also with one of `codes` (default: only
+    /// with `OK`). Their status is shown as it is.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::registry::Registry;
+    /// use dynamo_metrics_tower::{GrpcCode, MetricsLayer};
+    ///
+    /// // Whoever asks whether something is there may be told that it is not.
+    /// let layer = MetricsLayer::builder(&Registry::new().component("api"))
+    ///     .grpc_service("store.Store", ["Find"])
+    ///     .grpc_successes([GrpcCode::NotFound])
+    ///     .build()?;
+    /// # Ok::<(), dynamo_metrics_tower::BuildError>(())
+    /// ```
+    pub fn grpc_successes(mut self, codes: impl IntoIterator<Item = GrpcCode>) -> Self {
+        self.grpc_successes = codes.into_iter().collect();
         self
     }
 
@@ -333,7 +355,11 @@ impl MetricsLayerBuilder {
             };
             let route = self.endpoint(&name, place.key())?;
             place.insert(routes.len());
-            routes.push(Some(route.with_grpc(&self.scope.endpoint(&name), &name)?));
+            routes.push(Some(route.with_grpc(
+                &self.scope.endpoint(&name),
+                &name,
+                &self.grpc_successes,
+            )?));
         }
         let other_grpc = grpc.then(|| self.endpoint(OTHER_GRPC, OTHER_GRPC)).transpose()?;
         let mut by_authority = HashMap::default();

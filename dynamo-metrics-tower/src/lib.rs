@@ -57,8 +57,8 @@ pub use accept::{Accept, AcceptFuture, AcceptLayer, Arrival, NoReasons, ReasonFn
 pub use builder::MetricsLayerBuilder;
 pub use drain::Drain;
 pub use dynamo_metrics::llm::{
-    CancelReason, ConnectionGuard, ConnectionMetrics, GrpcMetrics, RejectReason, RequestMetrics,
-    ResponseBody,
+    CancelReason, ConnectionGuard, ConnectionMetrics, GrpcCode, GrpcMetrics, RejectReason,
+    RequestMetrics, ResponseBody,
 };
 pub use error::BuildError;
 pub use head::RequestHead;

@@ -112,15 +112,28 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_registered_once_and_the_table_has_an_end() {
+    fn a_template_is_registered_once() {
         let registry = Registry::new();
         let matched = Matched::new(&registry.component("api"), &RouteKinds::default());
         let route: *const Route = matched.find("/a").unwrap();
         assert!(std::ptr::eq(route, matched.find(&String::from("/a")).unwrap()));
-        for i in 1..PLACES {
+        for i in 0..100 {
             assert!(matched.find(&format!("/b{}", i % 4)).is_some());
         }
         assert_eq!(matched.routes().count(), 5);
         assert!(encode::text(&registry).contains("dynamo_endpoint=\"b3\""));
+    }
+
+    #[test]
+    fn the_table_has_an_end() {
+        // Named alike, so that all are one endpoint.
+        let template = |number| format!("/{}", "/".repeat(number));
+        let matched = Matched::new(&Registry::new().component("api"), None);
+        for number in 0..PLACES {
+            assert!(matched.find(&template(number)).is_some());
+        }
+        assert!(matched.find(&template(PLACES)).is_none());
+        assert!(matched.find(&template(PLACES - 1)).is_some());
+        assert_eq!(matched.routes().count(), PLACES);
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use dynamo_metrics::llm::{EndpointMetrics, EndpointOptions, FrontendMetrics, GrpcMetrics, Side};
+use dynamo_metrics::llm::{
+    EndpointMetrics, EndpointOptions, FrontendMetrics, GrpcCode, GrpcMetrics, Side,
+};
 use dynamo_metrics::registry::{RegisterError, Scope};
 use http::Method;
 
@@ -68,10 +70,15 @@ impl Route {
         Self { frontend: frontend.map(|frontend| (frontend, name.into())), ..self }
     }
 
-    pub(crate) fn with_grpc(self, scope: &Scope, name: &str) -> Result<Self, BuildError> {
+    pub(crate) fn with_grpc(
+        self,
+        scope: &Scope,
+        name: &str,
+        successes: &[GrpcCode],
+    ) -> Result<Self, BuildError> {
         let grpc = GrpcMetrics::register(scope)
             .map_err(|source| BuildError::Register { endpoint: name.to_owned(), source })?;
-        Ok(Self { grpc: Some(grpc), ..self })
+        Ok(Self { grpc: Some(grpc.successes(successes.iter().copied())), ..self })
     }
 
     /// Where requests of `method` count.

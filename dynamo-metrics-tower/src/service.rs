@@ -88,7 +88,7 @@ where
         }
         let mut messages = None;
         if let Some(grpc) = &route.grpc {
-            state = state.with_grpc(grpc, self.routes.side);
+            state = state.with_grpc(grpc, self.routes.side).with_deadline(request.headers());
             messages = grpc.request_messages(request.headers(), self.routes.side);
         }
         let empty = request.body().is_end_stream();

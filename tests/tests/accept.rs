@@ -112,6 +112,107 @@ fn a_service_that_is_not_ready_rejects_and_its_error_is_passed_on() {
 }
 
 #[test]
+fn a_request_that_comes_while_another_waits_has_waited_from_its_own_arrival() {
+    let (time, meter) = (Manual::new(), Meter::new());
+    time.run(|| {
+        let (places, layers) = (Arc::new(Semaphore::new(0)), accept(&meter.registry));
+        let limit = tower::limit::ConcurrencyLimit::with_semaphore(
+            meter.layer.layer(service_fn(|_: Request<_>| {
+                ready(Ok::<_, Infallible>(Response::new(Whole::default())))
+            })),
+            Arc::clone(&places),
+        );
+        let service = layers.layer(limit);
+        let mut first = Box::pin(service.clone().oneshot(hello()));
+        assert!((&mut first).now_or_never().is_none());
+        time.advance(Duration::from_millis(1_500));
+        // A clone of the service that waits knows nothing of that.
+        let mut second = Box::pin(service.oneshot(hello()));
+        assert!((&mut second).now_or_never().is_none());
+        time.advance(Duration::from_millis(500));
+        places.add_permits(2);
+        assert!(first.now_or_never().is_some() && second.now_or_never().is_some());
+    });
+    assert_eq!(meter.sum("queue_seconds_count", &[]), Some(2.0));
+    assert_eq!(meter.sum("queue_seconds_sum", &[]), Some(2.5));
+    let below = meter.sum("queue_seconds_bucket", &[("le", "1")]);
+    assert_eq!(below, Some(1.0), "one waited 2 s, the other 0.5 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_that_runs_out_in_a_queue_is_a_rejection_and_in_the_service_an_outcome() {
+    let meter = Meter::new();
+    let accept = accept(&meter.registry);
+    let service = ServiceBuilder::new()
+        .layer(accept.clone())
+        .layer(TimeoutLayer::new(Duration::from_secs(1)))
+        .buffer(8)
+        .concurrency_limit(1)
+        .layer(meter.layer.clone())
+        .service_fn(|_: Request<_>| pending::<Result<Response<Whole>, BoxError>>());
+    let served = tokio::spawn(service.clone().oneshot(hello()));
+    tokio::task::yield_now().await;
+    let waits = tokio::spawn(service.oneshot(hello()));
+    for answer in [served, waits] {
+        assert_eq!(answer.await.unwrap().unwrap().status(), 504);
+    }
+    let rejected = |reason| accept.metrics().rejected(reason);
+    assert_eq!((rejected(RejectReason::Timeout), rejected(RejectReason::Abandoned)), (1, 0));
+    assert_eq!(meter.outcomes(), [("timeout", 1.0)]);
+}
+
+#[test]
+fn a_function_that_panics_over_an_error_says_nothing_of_it() {
+    let registry = Registry::new();
+    let accept = accept(&registry).reasons(|_: &Broken| panic!("a fault of the function"));
+    let never_ready = accept.layer(Closed).oneshot(hello()).now_or_never().unwrap();
+    assert_eq!(never_ready.err(), Some(Broken));
+    let fails = accept.layer(service_fn(|_: Request<_>| ready(Err::<Response<Whole>, _>(Broken))));
+    assert_eq!(fails.oneshot(hello()).now_or_never().unwrap().err(), Some(Broken));
+    let rejected = |reason| accept.metrics().rejected(reason);
+    assert_eq!((rejected(RejectReason::NotReady), rejected(RejectReason::Failed)), (1, 1));
+}
+
+#[tokio::test]
+async fn a_panic_between_the_layers_is_a_failure_and_nobody_who_left() {
+    let registry = Registry::new();
+    let accept = accept(&registry);
+    let panics = || {
+        accept.layer(service_fn(|_: Request<Whole>| async {
+            assert!(std::hint::black_box(false), "between the layers");
+            Ok::<_, Infallible>(Response::new(Whole::default()))
+        }))
+    };
+    assert!(tokio::spawn(panics().oneshot(hello())).await.unwrap_err().is_panic());
+    // Whoever catches it drops the request later, when nothing panics any more.
+    let caught = tower_http::catch_panic::CatchPanicLayer::new().layer(panics());
+    assert_eq!(caught.oneshot(hello()).await.unwrap().status(), 500);
+    let rejected = |reason| accept.metrics().rejected(reason);
+    assert_eq!((rejected(RejectReason::Failed), rejected(RejectReason::Abandoned)), (2, 0));
+}
+
+#[test]
+fn who_drops_a_request_that_waits_may_say_why() {
+    let registry = Registry::new();
+    let accept = accept(&registry);
+    let waits = || {
+        let never = tower::limit::ConcurrencyLimit::new(Closed, 0);
+        accept.layer(never).oneshot(hello())
+    };
+    for reason in [Some(CancelReason::Timeout), Some(CancelReason::Rejected), None] {
+        let mut request = Box::pin(waits());
+        assert!((&mut request).now_or_never().is_none());
+        match reason {
+            Some(reason) => reason.during(|| drop(request)),
+            None => drop(request),
+        }
+    }
+    for reason in [RejectReason::Timeout, RejectReason::Overloaded, RejectReason::Abandoned] {
+        assert_eq!(accept.metrics().rejected(reason), 1, "{reason:?}");
+    }
+}
+
+#[test]
 fn what_is_shed_between_the_layers_is_rejected_and_no_request_of_an_endpoint() {
     let meter = Meter::new();
     let accept = accept(&meter.registry)

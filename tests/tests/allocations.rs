@@ -12,7 +12,7 @@ use dynamo_metrics::llm::stream::{Events, Seen, Sse, StreamReader as _};
 use dynamo_metrics::metric::Counter;
 use dynamo_metrics::registry::Registry;
 use dynamo_metrics::unit::Unit;
-use dynamo_metrics_tower::{MethodLabels, MetricsLayer};
+use dynamo_metrics_tower::{AcceptLayer, MethodLabels, MetricsLayer};
 use futures_util::FutureExt as _;
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
@@ -123,6 +123,20 @@ fn a_measured_request_allocates_what_an_unmeasured_one_does() {
         let plain = allocations(|| read(bare.call(request(&uri))));
         assert_eq!(allocations(|| read(measured.call(request(&uri)))), plain, "{path}");
     }
+}
+
+#[test]
+fn a_service_of_a_layer_allocates_nothing() {
+    let scope = Registry::new().component("api");
+    let builder = MetricsLayer::builder(&scope).route("/a", "a").choose(["chosen"], |_| None);
+    let (layer, accept) = (builder.build().unwrap(), AcceptLayer::new(&scope).unwrap());
+    // Servers ask for one with each connection, and clone it with each request.
+    let made = || {
+        let service = accept.layer(layer.layer(service_fn(answer::<Full<Bytes>>)));
+        drop(service.clone());
+        service
+    };
+    assert_eq!(allocations(|| drop(made())), 0);
 }
 
 #[test]

@@ -2,84 +2,18 @@
 
 mod grpc_echo;
 
-use std::future::ready;
-
 use dynamo_metrics::encode;
 use dynamo_metrics::llm::stream::reader_of_method;
 use dynamo_metrics::registry::Registry;
 use dynamo_metrics_tests::page::Page;
-use dynamo_metrics_tests::script::{Broken, Script, Step, poll_once};
-use dynamo_metrics_tower::{MetricsLayer, MetricsLayerBuilder};
-use futures_util::{FutureExt as _, StreamExt as _};
-use http::{Request, Response};
-use http_body_util::Empty;
+use dynamo_metrics_tests::script::{Script, Step, poll_once};
+use dynamo_metrics_tower::MetricsLayer;
+use futures_util::StreamExt as _;
+use http::Response;
 use tonic::Code;
-use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use crate::grpc_echo::{Client, METHODS, NAME, serve};
-
-struct Grpc {
-    registry: Registry,
-    layer: MetricsLayer,
-}
-
-impl Grpc {
-    fn new() -> Self {
-        let registry = Registry::new();
-        let layer = with_echo(MetricsLayer::builder(&registry.namespace("test").component("api")));
-        Self { registry, layer }
-    }
-
-    fn sum(&self, name: &str, method: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let endpoint = format!("test_v1_Echo_{method}");
-        let endpoint = [("dynamo_endpoint", if method == "_OTHER" { method } else { &endpoint })];
-        let page = Page::read(&encode::text(&self.registry));
-        page.sum(&format!("dynamo_component_{name}"), &[&endpoint, labels].concat())
-    }
-
-    /// Messages of a method, sent and received.
-    fn messages(&self, method: &str) -> (f64, f64) {
-        let of = |direction| self.sum("grpc_messages_total", method, &[("direction", direction)]);
-        (of("sent").unwrap(), of("received").unwrap())
-    }
-
-    fn status(&self, method: &str, code: &str) -> f64 {
-        self.sum("grpc_status_total", method, &[("code", code)]).unwrap()
-    }
-
-    fn outcome(&self, method: &str, outcome: &str) -> f64 {
-        self.sum("request_outcomes_total", method, &[("outcome", outcome)]).unwrap()
-    }
-
-    /// Waits until the server has seen the ends of so many calls.
-    async fn ended(&self, method: &str, calls: f64) {
-        let wait = async {
-            while self.sum("requests_total", method, &[]) != Some(calls) {
-                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(std::time::Duration::from_secs(10), wait).await.unwrap();
-        assert_eq!(self.sum("inflight_requests", method, &[]), Some(0.0));
-    }
-
-    /// Answers one request to `Say` with `response`, and gives the body.
-    fn answer(&self, response: Response<Script>) -> dynamo_metrics_tower::ResponseBody<Script> {
-        let mut response = Some(response);
-        let service = self.layer.layer(service_fn(move |_: Request<_>| {
-            ready(Ok::<_, Broken>(response.take().unwrap()))
-        }));
-        let request = Request::post("/test.v1.Echo/Say").body(Empty::<bytes::Bytes>::new());
-        service.oneshot(request.unwrap()).now_or_never().unwrap().unwrap().into_body()
-    }
-}
-
-fn with_echo(builder: MetricsLayerBuilder) -> MetricsLayer {
-    builder.grpc_service(NAME, METHODS).build().unwrap()
-}
-
-fn grpc() -> http::response::Builder {
-    Response::builder().header("content-type", "application/grpc")
-}
+use crate::grpc_echo::measured::{Grpc, grpc, with_echo};
+use crate::grpc_echo::{Client, METHODS, ones, serve};
 
 #[test]
 fn declared_methods_have_all_statuses_at_zero() {
@@ -167,12 +101,12 @@ async fn calls_of_every_kind_count_their_messages_and_statuses_at_both_ends() {
     let (server, client) = (Grpc::new(), Grpc::new());
     let upstream = MetricsLayer::client(&client.registry.namespace("test").component("gateway"));
     let address = serve(server.layer.clone()).await;
-    let mut calls = Client::connect(address, with_echo(upstream)).await;
+    let mut calls = Client::connect(address, &with_echo(upstream)).await;
     assert_eq!(calls.unary("Say", b"hi").await.unwrap(), b"hi");
     assert_eq!(calls.unary("Say", b"fail").await.unwrap_err().code(), Code::FailedPrecondition);
     assert_eq!(calls.server_streaming("Repeat", b"1000").await.unwrap().count().await, 1_000);
-    assert_eq!(calls.client_streaming("Collect", 300).await.unwrap(), b"300");
-    assert_eq!(calls.streaming("Chat", 7).await.unwrap().count().await, 7);
+    assert_eq!(calls.client_streaming("Collect", ones(300)).await.unwrap(), b"300");
+    assert_eq!(calls.streaming("Chat", ones(7)).await.unwrap().count().await, 7);
     for method in ["Repeat", "Collect", "Chat"] {
         server.ended(method, 1.0).await;
         assert_eq!(server.status(method, "OK"), 1.0, "{method}");
@@ -204,7 +138,7 @@ async fn a_client_that_leaves_a_stream_has_cancelled_it() {
     let server = Grpc::new();
     let address = serve(server.layer.clone()).await;
     let unmeasured = MetricsLayer::client(&Registry::new()).build().unwrap();
-    let mut calls = Client::connect(address, unmeasured).await;
+    let mut calls = Client::connect(address, &unmeasured).await;
     // More than the connection takes without being read.
     let mut stream = calls.server_streaming("Repeat", b"1000000000").await.unwrap();
     assert!(stream.next().await.is_some());
@@ -219,7 +153,7 @@ async fn methods_that_nobody_knows_are_one_endpoint() {
     let server = Grpc::new();
     let address = serve(server.layer.clone()).await;
     let unmeasured = MetricsLayer::client(&Registry::new()).build().unwrap();
-    let mut calls = Client::connect(address, unmeasured).await;
+    let mut calls = Client::connect(address, &unmeasured).await;
     for i in 0..50 {
         let error = calls.unary(&format!("Scan{i}"), b"").await.unwrap_err();
         assert_eq!(error.code(), Code::Unimplemented);

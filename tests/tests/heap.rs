@@ -1,10 +1,11 @@
-//! Scopes that come and go leave the heap where it was, one after another and all at once.
+//! Scopes that come and go leave the heap where it was, one after another and all at once, and so do
+//! values that nobody ever scrapes.
 
 use std::sync::Mutex;
 
 use allocation_counter::measure;
 use dynamo_metrics::encode;
-use dynamo_metrics::metric::NativeBuckets;
+use dynamo_metrics::metric::{Counter, NativeBuckets};
 use dynamo_metrics::registry::Registry;
 
 /// Values of all registries share pages, so that one test at a time may say what it left.
@@ -100,4 +101,25 @@ fn a_registry_that_is_dropped_leaves_nothing() {
         (0..500).for_each(|n| live_well(&registry, &name(n)));
         assert_eq!(samples(&registry), 500 * 22);
     });
+}
+
+#[test]
+fn ten_million_values_that_nobody_scrapes_leave_nothing() {
+    let registry = Registry::new();
+    let counter = registry.counter("calls_total", "").register().unwrap();
+    let sizes = registry.histogram("size", "").native(NativeBuckets::default());
+    let sizes = sizes.exemplars().register().unwrap();
+    let keys = registry.counter("keys_total", "").dynamic_family(["key"]).unwrap();
+    let mut all = 0_u32;
+    let mut round = || {
+        for n in 0..1_200_000_u32 {
+            counter.inc();
+            sizes.observe(f64::from(n % 1_000) + 0.5);
+            keys.with_ref([["a", "b"][n as usize % 2]], Counter::inc);
+            all += 3;
+        }
+    };
+    rounds_leave_nothing(&mut round);
+    assert!(all > 10_000_000, "{all}");
+    assert_eq!((counter.get(), sizes.snapshot().count()), (u64::from(all) / 3, u64::from(all) / 3));
 }

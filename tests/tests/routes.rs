@@ -10,7 +10,7 @@ use dynamo_metrics::registry::{Registry, Scope};
 use dynamo_metrics_tests::counts::Counts;
 use dynamo_metrics_tests::page::Page;
 use dynamo_metrics_tower::{MethodLabels, MetricsLayer, MetricsLayerBuilder};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
@@ -127,6 +127,47 @@ async fn a_matched_route_has_the_name_that_it_was_given() {
 }
 
 #[tokio::test]
+async fn a_parameter_within_a_segment_is_named_with_what_stands_before_it() {
+    // axum knows no parameter with something behind it.
+    let inner = Router::new().nest("/bar{two}", leaf("/{three}"));
+    let app = App::matched(Router::new().nest("/foo{one}", inner));
+    assert_eq!(app.get("/foo1/bar2/3").await, 200);
+    assert_eq!(app.get("/fooA/barB/C").await, 200);
+    assert_eq!(app.ended("by_fooone_by_bartwo_by_three"), 2.0);
+}
+
+#[tokio::test]
+async fn values_that_are_worth_a_label_are_routes_of_their_own() {
+    let app = App::new(leaf("/resource/foo/{id}"), |builder| {
+        let builder = builder.route("/resource/foo/{expensive}", "resource_foo");
+        builder.route("/resource/{cheap}/{expensive}", "resource")
+    });
+    for id in 0..100 {
+        assert_eq!(app.get(&format!("/resource/foo/{id}")).await, 200);
+        assert_eq!(app.get(&format!("/resource/made-up-{id}/{id}")).await, 404);
+    }
+    assert_eq!((app.ended("resource_foo"), app.ended("resource")), (100.0, 100.0));
+}
+
+#[tokio::test]
+async fn a_layer_around_a_finished_router_knows_no_route_and_serves_all_the_same() {
+    let (registry, scope) = scope();
+    let builder = MetricsLayer::builder(&scope).matched_routes().route("/given/{id}", "given");
+    let service = builder.build().unwrap().layer(leaf("/leaf/{id}").merge(leaf("/given/{id}")));
+    for (path, status) in [("/leaf/1", 200), ("/given/1", 200), ("/no", 404)] {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = service.clone().oneshot(request.map(Body::new)).await.unwrap();
+        assert_eq!(response.status(), status);
+        response.into_body().collect().await.unwrap();
+    }
+    let text = encode::text(&registry);
+    let ended = |endpoint| Counts::of_endpoint(&text, endpoint).ended;
+    // What is given to the layer itself it finds without a router's help.
+    assert_eq!((ended("given"), ended("unmatched")), (1.0, 2.0));
+    assert!(!text.contains("leaf"));
+}
+
+#[tokio::test]
 async fn templates_do_without_a_router_that_knows_them() {
     let (registry, scope) = scope();
     let layer = MetricsLayer::builder(&scope)
@@ -172,20 +213,23 @@ async fn nothing_that_a_client_sends_adds_a_series() {
     const HEADERS: [&str; 4] = ["host", "x-forwarded-host", "user-agent", "content-type"];
     let app = App::new(leaf("/known/{id}").route("/v1", get(|| async {})), |builder| {
         let builder = builder.matched_routes().method_labels(MethodLabels::standard());
+        let builder = builder.grpc_service("known.Service", ["Say", "Stream"]);
         builder.route("/v1", "v1").route("/files/{*rest}", "files")
     });
-    let request = |i: u32, seed: &mut u32| {
+    let request = |i: usize, seed: &mut u32| {
         // A generator of its own: a failure is the same each time.
         let mut random = || {
             *seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             *seed >> 8
         };
-        let path = match i % 6 {
+        let path = match i % 8 {
             0 => "/v1".to_owned(),
             1 => format!("/known/{:x}?q={}", random(), random()),
             2 => format!("/{:x}.Scan{}/Call{:x}", random(), random(), random()),
             3 => format!("/files/{:x}/{:x}", random(), random()),
             4 => format!("/known/{{id}}/{:x}", random()).replace(['{', '}'], "%7B"),
+            5 => format!("/known.Service/{}", ["Say", "Stream", "Scan"][i % 3]),
+            6 => format!("/known.Service/Say{:x}", random()),
             _ => format!("/{:x}", random()),
         };
         let method = match i % 5 {
@@ -197,10 +241,14 @@ async fn nothing_that_a_client_sends_adds_a_series() {
         for name in HEADERS {
             request = request.header(name, format!("application/grpc{:x}.example", random()));
         }
+        if i.is_multiple_of(3) {
+            let headers = request.headers_mut().unwrap();
+            headers.insert("content-type", HeaderValue::from_static("application/grpc+proto"));
+        }
         request.body(Body::empty()).unwrap()
     };
     let mut seed = 7;
-    for i in 0..60 {
+    for i in 0..240 {
         app.send(request(i, &mut seed)).await;
     }
     let series = app.series();
@@ -209,5 +257,11 @@ async fn nothing_that_a_client_sends_adds_a_series() {
     }
     assert_eq!(app.series(), series);
     let counts = Counts::of_all(&encode::text(&app.registry));
-    assert!(counts.is_settled() && counts.ended == 10_060.0, "{counts:?}");
+    assert!(counts.is_settled() && counts.ended == 10_240.0, "{counts:?}");
+    // Else some of what is thrown is all the same to the layer.
+    for endpoint in
+        ["v1", "files", "known_by_id", "known_Service_Say", "known_Service_Stream", "_OTHER"]
+    {
+        assert!(app.ended(endpoint) > 100.0, "{endpoint}");
+    }
 }

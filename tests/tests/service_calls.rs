@@ -14,8 +14,11 @@ use std::time::Duration;
 
 use bytes::buf::Chain;
 use bytes::{Buf as _, Bytes};
+use dynamo_metrics::registry::Registry;
 use dynamo_metrics_tests::script::{Broken, Script, Step, poll_once};
-use dynamo_metrics_tower::{Metrics, MetricsLayer, RequestBody, ResponseBody};
+use dynamo_metrics_tower::{
+    Accept, AcceptLayer, Metrics, MetricsLayer, RequestBody, ResponseBody, ResponseFuture, Timeout,
+};
 use futures_util::FutureExt as _;
 use http::{Request, Response};
 use http_body::{Body, Frame};
@@ -250,6 +253,33 @@ fn a_measured_service_is_clone_send_and_sync_exactly_when_its_inner_one_is() {
     assert!(!has!(Metrics<std::sync::Mutex<u8>>: Clone));
     assert!(!has!(Metrics<Rc<u8>>: Send) && !has!(Metrics<Rc<u8>>: Sync));
     assert!(has!(Metrics<Cell<u8>>: Send) && !has!(Metrics<Cell<u8>>: Sync));
+}
+
+#[test]
+fn the_layers_around_a_measured_service_are_clone_send_and_sync_as_it_is() {
+    assert!(has!(Accept<u8>: Clone) && has!(Accept<u8>: Send) && has!(Accept<u8>: Sync));
+    assert!(!has!(Accept<std::sync::Mutex<u8>>: Clone) && !has!(Accept<Rc<u8>>: Send));
+    assert!(has!(Timeout<u8>: Clone) && has!(Timeout<u8>: Send) && !has!(Timeout<Rc<u8>>: Sync));
+    assert!(has!(ResponseFuture<u8>: Send) && !has!(ResponseFuture<Rc<u8>>: Send));
+    assert!(has!(ResponseFuture<Cell<u8>>: Send) && !has!(ResponseFuture<Cell<u8>>: Sync));
+}
+
+#[test]
+fn functions_that_cannot_be_printed_make_layers_that_can() {
+    let scope = Registry::new().component("api");
+    let held = std::sync::Mutex::new(Box::new(|| Some(0_usize)) as Box<dyn Fn() -> _ + Send>);
+    let layer = MetricsLayer::builder(&scope)
+        .choose(["chosen"], move |_| (held.lock().unwrap())())
+        .stream_reader(|_| None)
+        .build()
+        .unwrap();
+    let accept = AcceptLayer::new(&scope).unwrap().reasons(|_: &Broken| None);
+    let service = accept.layer(
+        layer.layer(service_fn(|_: In| ready(Ok::<_, Broken>(Response::new(Script::new([])))))),
+    );
+    assert!(format!("{layer:?}").contains("Routes"));
+    let answer = service.clone().oneshot(hello());
+    assert!(answer.now_or_never().unwrap().is_ok());
 }
 
 #[test]

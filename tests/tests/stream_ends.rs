@@ -232,3 +232,24 @@ fn a_grpc_failure_after_data_broke_the_answer_off() {
     let failed = |error| meter.sum("errors_total", &[("error_type", error)]);
     assert_eq!((failed("response_stream"), failed("generate")), (Some(1.0), Some(0.0)));
 }
+
+#[test]
+fn each_end_is_one_and_a_failure_is_one_failure_more() {
+    let stream = |meter: &Meter, steps: &[Step]| {
+        read_to_end(meter.typed(GRPC, Script::new(steps.to_vec())));
+    };
+    for (status, failures) in [("0", 0.0), ("13", 1.0), ("3", 1.0), ("1", 0.0)] {
+        // With messages before the trailers, and without any.
+        let messages = [Step::data("\0\0\0\0\0"), Step::trailer("grpc-status", status)];
+        for steps in [&messages[..], &messages[1..]] {
+            let meter = Meter::new();
+            stream(&meter, steps);
+            assert_eq!(meter.counts().ended, 1.0, "{status}");
+            assert_eq!(meter.sum("errors_total", &[]), Some(failures), "{status}");
+        }
+    }
+    // Neither messages nor trailers.
+    let meter = Meter::new();
+    stream(&meter, &[]);
+    assert_eq!((meter.counts().ended, meter.sum("errors_total", &[])), (1.0, Some(1.0)));
+}

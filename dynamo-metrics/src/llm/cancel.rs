@@ -48,6 +48,12 @@ impl CancelReason {
         work()
     }
 
+    /// Why what is dropped here and now is dropped, if somebody said.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        REASON.get()
+    }
+
     /// The outcome of what is dropped here and now.
     pub(super) fn outcome() -> Outcome {
         match REASON.get() {

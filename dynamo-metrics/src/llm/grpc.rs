@@ -1,11 +1,14 @@
 //! gRPC: messages as they pass in both directions, and the status that each call ends with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Buf;
 use http::HeaderMap;
 
 use super::endpoint::PREFIX;
+use super::grpc_code::{CodeLabel, GrpcCode, GrpcCodes, PLACES, place_of};
+use super::outcome::Outcome;
 use super::stream::is_grpc;
 use crate::label::LabelValue;
 use crate::metric::Counter;
@@ -32,8 +35,12 @@ const PREFIX_BYTES: u8 = 5;
 /// length prefixes, whatever frames they come in and whether they are compressed.
 /// # Cost
 /// A step over each message's prefix; nothing of a message is looked at.
-#[derive(Debug, Clone, MetricSet)]
-pub struct GrpcMetrics(Arc<Metrics>);
+#[derive(Debug, Clone)]
+pub struct GrpcMetrics {
+    metrics: Arc<Metrics>,
+    /// Statuses that are a success as well.
+    successes: GrpcCodes,
+}
 
 /// Which end of a call is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,7 +74,7 @@ pub(super) struct GrpcCall {
     messages: GrpcMessages,
     /// The answer is one of gRPC's.
     answered: bool,
-    /// Where the status stands among the codes.
+    /// Where the status stands among the label values.
     status: Option<usize>,
 }
 
@@ -79,40 +86,14 @@ struct Metrics {
     ///
     /// # Source
     /// `grpc-status` in the trailers, or else in the head; a call that ends without has none.
-    #[metric(name = "grpc_status_total", each(code: Code))]
-    codes: [Counter; Code::LABELS.len()],
+    #[metric(name = "grpc_status_total", each(code: CodeLabel))]
+    codes: [Counter; PLACES],
     /// gRPC messages that passed whole.
     ///
     /// # Source
     /// Counted by their length prefixes, whatever frames they come in.
     #[metric(name = "grpc_messages_total", each(direction: Direction))]
     messages: [Counter; Direction::LABELS.len()],
-}
-
-/// gRPC's statuses by their numbers, and one for all that is none of them.
-#[derive(Debug, Clone, Copy, LabelValue)]
-#[label(rename_all = "SCREAMING_SNAKE_CASE")]
-#[expect(dead_code, reason = "they are found by their numbers")]
-enum Code {
-    Ok,
-    Cancelled,
-    Unknown,
-    InvalidArgument,
-    DeadlineExceeded,
-    NotFound,
-    AlreadyExists,
-    PermissionDenied,
-    ResourceExhausted,
-    FailedPrecondition,
-    Aborted,
-    OutOfRange,
-    Unimplemented,
-    Internal,
-    Unavailable,
-    DataLoss,
-    Unauthenticated,
-    #[label(rename = "_OTHER")]
-    Other,
 }
 
 #[derive(Debug, Clone, Copy, LabelValue)]
@@ -127,7 +108,15 @@ impl GrpcMetrics {
     /// # Errors
     /// [`RegisterError::Conflict`] and its like, if one of the names is taken by something else.
     pub fn register(scope: &Scope) -> Result<Self, RegisterError> {
-        MetricSet::register(scope)
+        Ok(Self { metrics: MetricSet::register(scope)?, successes: GrpcCodes::default() })
+    }
+
+    /// Calls that end with one of `codes` have the outcome `success` (default: those with
+    /// [`GrpcCode::Ok`], which always do). `grpc_status_total` shows the status that they had.
+    #[must_use]
+    pub fn successes(mut self, codes: impl IntoIterator<Item = GrpcCode>) -> Self {
+        self.successes = GrpcCodes::new(codes);
+        self
     }
 
     /// Counts the messages of a request with these headers; `None` if it is none of gRPC's.
@@ -140,7 +129,7 @@ impl GrpcMetrics {
     }
 
     fn messages(&self, direction: Direction) -> GrpcMessages {
-        GrpcMessages::new(&self.0.messages[direction as usize])
+        GrpcMessages::new(&self.metrics.messages[direction as usize])
     }
 }
 
@@ -222,6 +211,14 @@ impl GrpcCall {
         }
     }
 
+    /// How a call ends that is told this `grpc-status`.
+    pub(super) fn outcome_of(&self, status: &[u8]) -> Outcome {
+        if self.metrics.successes.has(place_of(status)) {
+            return Outcome::Success;
+        }
+        Outcome::of_grpc(status)
+    }
+
     pub(super) fn data(&mut self, data: &impl Buf) {
         if self.answered {
             self.messages.read(data);
@@ -229,21 +226,28 @@ impl GrpcCall {
     }
 
     pub(super) fn end(self) {
-        if let Some(code) = self.status.and_then(|status| self.metrics.0.codes.get(status)) {
+        if let Some(code) = self.status.and_then(|status| self.metrics.metrics.codes.get(status)) {
             code.inc();
         }
     }
 }
 
-/// Where a status stands among the codes.
-fn place_of(status: &[u8]) -> usize {
-    let other = Code::Other as usize;
-    let digits = |byte: &u8| byte.is_ascii_digit();
-    match status {
-        [digit] if digits(digit) => usize::from(digit - b'0'),
-        [b'1', digit] if digits(digit) => (10 + usize::from(digit - b'0')).min(other),
-        _ => other,
+/// How long the client waits, by its `grpc-timeout`: at most eight digits and a unit.
+pub(super) fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
+    let (unit, digits) = headers.get("grpc-timeout")?.as_bytes().split_last()?;
+    if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
     }
+    let number = digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
+    Some(match unit {
+        b'H' => Duration::from_secs(number * 3_600),
+        b'M' => Duration::from_secs(number * 60),
+        b'S' => Duration::from_secs(number),
+        b'm' => Duration::from_millis(number),
+        b'u' => Duration::from_micros(number),
+        b'n' => Duration::from_nanos(number),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -267,7 +271,7 @@ mod tests {
         for frame in frames {
             messages.read(&Bytes::copy_from_slice(frame));
         }
-        metrics.0.messages[Direction::Sent as usize].get()
+        metrics.metrics.messages[Direction::Sent as usize].get()
     }
 
     #[test]
@@ -296,25 +300,30 @@ mod tests {
         let mut messages = metrics.messages(Direction::Sent);
         let body = message(0, 10);
         messages.read(&Bytes::copy_from_slice(&body[..7]).chain(&body[7..]));
-        assert_eq!(metrics.0.messages[Direction::Sent as usize].get(), 1);
+        assert_eq!(metrics.metrics.messages[Direction::Sent as usize].get(), 1);
     }
 
     #[test]
-    fn statuses_are_of_a_closed_set() {
-        for (status, code) in [
-            (&b"0"[..], "OK"),
-            (b"9", "FAILED_PRECONDITION"),
-            (b"10", "ABORTED"),
-            (b"16", "UNAUTHENTICATED"),
-            (b"17", "_OTHER"),
-            (b"19", "_OTHER"),
-            (b"99", "_OTHER"),
-            (b"-1", "_OTHER"),
-            (b"abc", "_OTHER"),
-            (b"", "_OTHER"),
-            (b"00", "_OTHER"),
+    fn a_time_that_a_client_waits_has_a_unit_and_few_digits() {
+        let read = |value: &str| {
+            timeout_of(
+                &[(http::HeaderName::from_static("grpc-timeout"), value.parse().unwrap())]
+                    .into_iter()
+                    .collect(),
+            )
+        };
+        for (value, nanos) in [
+            ("2H", 7_200_000_000_000),
+            ("3M", 180_000_000_000),
+            ("4S", 4_000_000_000),
+            ("100m", 100_000_000),
+            ("99999999u", 99_999_999_000),
+            ("0n", 0),
         ] {
-            assert_eq!(Code::LABELS[place_of(status)], code);
+            assert_eq!(read(value), Some(Duration::from_nanos(nanos)), "{value}");
+        }
+        for value in ["", "S", "1", "1s", "-1S", "1.5S", "100000000S", "1 S", "é"] {
+            assert_eq!(read(value), None, "{value}");
         }
     }
 }

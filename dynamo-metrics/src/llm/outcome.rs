@@ -18,7 +18,8 @@ pub enum Outcome {
     Cancelled,
     /// The body ended without an error and without what should have ended it.
     Incomplete,
-    /// It took too long (HTTP 408 and 504, gRPC `DEADLINE_EXCEEDED`).
+    /// It took too long (HTTP 408 and 504, gRPC `DEADLINE_EXCEEDED`, or a gRPC call that was dropped or
+    /// failed past the deadline of its `grpc-timeout`).
     Timeout,
     /// It was turned away unserved (HTTP 429, 503 and 529, gRPC `RESOURCE_EXHAUSTED` and
     /// `UNAVAILABLE`).

@@ -26,7 +26,7 @@ pub enum RejectReason {
     Abandoned,
     /// It was refused for what it is (other HTTP 4xx).
     Refused,
-    /// Something failed on its way (other errors and HTTP 5xx).
+    /// Something failed on its way (other errors and HTTP 5xx, a panic).
     Failed,
 }
 

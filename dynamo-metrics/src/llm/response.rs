@@ -6,6 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Buf;
 use http::header::CONTENT_LENGTH;
@@ -13,13 +14,16 @@ use http::{HeaderMap, Method, StatusCode, response};
 
 use super::call::Call;
 use super::endpoint::EndpointMetrics;
-use super::grpc::{GrpcCall, GrpcMetrics, Side};
+use super::grpc::{GrpcCall, GrpcMetrics, Side, timeout_of};
 use super::meter::Made;
 use super::outcome::{End, Outcome};
 use super::reading::{First, Reading, RequestRead, Start};
 use super::request::{FrontendCall, RequestMetrics};
 use super::stream::{ChooseReader, Seen, is_event_stream, is_grpc};
 use crate::clock::{self, Instant};
+
+/// What a timer may be early by, to another clock than its own.
+const TIMER_SLACK: Duration = Duration::from_millis(1);
 
 /// One HTTP request, from the call of the service to the end of the answer's body.
 ///
@@ -40,6 +44,8 @@ pub struct ResponseState {
     bytes: u64,
     reading: Option<Box<Reading>>,
     ended: bool,
+    /// How long its client waits, if it said.
+    deadline: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +107,14 @@ impl ResponseState {
         self
     }
 
+    /// Its client waits as long as these headers say by gRPC's `grpc-timeout`: dropped or failed after
+    /// that, it took too long.
+    #[must_use]
+    pub fn with_deadline(mut self, headers: &HeaderMap) -> Self {
+        self.deadline = timeout_of(headers);
+        self
+    }
+
     /// The reader of its stream is chosen by `choose`, if that makes a choice.
     #[must_use]
     pub fn with_reader(mut self, choose: &ChooseReader) -> Self {
@@ -144,6 +158,7 @@ impl ResponseState {
             bytes: 0,
             reading: None,
             ended: false,
+            deadline: None,
         }
     }
 
@@ -162,7 +177,8 @@ impl ResponseState {
 
     /// The service answered with an error instead of a response.
     pub fn service_error(&mut self) {
-        self.end(Outcome::ServerError, clock::now());
+        let late = self.is_late();
+        self.end(if late { Outcome::Timeout } else { Outcome::ServerError }, clock::now());
     }
 
     /// The head of the response is ready. `ended` and `length` are what its body says of itself
@@ -180,7 +196,7 @@ impl ResponseState {
             if let Some(call) = &mut self.grpc {
                 call.head(&head.headers);
             }
-            (grpc, outcome) = match grpc_status(&head.headers) {
+            (grpc, outcome) = match self.grpc_status(&head.headers) {
                 Some(of_trailers_only) => (Grpc::Told, of_trailers_only),
                 None if no_body => (Grpc::Told, outcome),
                 None => (Grpc::Untold, outcome),
@@ -252,7 +268,8 @@ impl ResponseState {
 
     /// The body gave trailers, which end it.
     pub fn trailers(&mut self, trailers: &HeaderMap) {
-        if let (Some(head), Some(outcome)) = (&mut self.head, grpc_status(trailers))
+        let told = self.grpc_status(trailers);
+        if let (Some(head), Some(outcome)) = (&mut self.head, told)
             && head.grpc != Grpc::No
         {
             // Trailers know better than a head that spoke too early.
@@ -263,6 +280,15 @@ impl ResponseState {
             }
         }
         self.complete();
+    }
+
+    /// How a call ends whose head or trailers these are, if they say it.
+    fn grpc_status(&self, headers: &HeaderMap) -> Option<Outcome> {
+        let status = headers.get("grpc-status")?.as_bytes();
+        Some(match &self.grpc {
+            Some(call) => call.outcome_of(status),
+            None => Outcome::of_grpc(status),
+        })
     }
 
     /// The body failed.
@@ -383,9 +409,18 @@ impl ResponseState {
         self.call.end_at(end, now, account.as_ref());
     }
 
+    /// Whether nobody waits for it any more.
+    fn is_late(&self) -> bool {
+        let waited = || self.call.started().elapsed() + TIMER_SLACK;
+        self.deadline.is_some_and(|deadline| waited() >= deadline)
+    }
+
     /// What a drop says, going by what came before it.
     fn outcome_of_drop(&self) -> Outcome {
-        let dropped = self.call.outcome_of_drop();
+        let dropped = match self.call.outcome_of_drop() {
+            Outcome::Cancelled if self.is_late() => Outcome::Timeout,
+            dropped => dropped,
+        };
         let Some(head) = &self.head else { return dropped };
         if dropped == Outcome::Panic {
             return dropped;
@@ -431,8 +466,4 @@ impl std::fmt::Debug for ResponseState {
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
-}
-
-fn grpc_status(headers: &HeaderMap) -> Option<Outcome> {
-    headers.get("grpc-status").map(|status| Outcome::of_grpc(status.as_bytes()))
 }

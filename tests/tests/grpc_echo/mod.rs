@@ -1,9 +1,15 @@
 //! A gRPC service of bytes, and its client, as generated code would have them.
 
+// Each test program uses its own part of this.
+#![allow(dead_code)]
+
+pub(crate) mod measured;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _};
 use dynamo_metrics_tower::{Metrics, MetricsLayer, RequestBody};
@@ -33,8 +39,11 @@ type Boxed = fn(http::Request<RequestBody<Body>>) -> http::Request<Body>;
 #[derive(Clone, Copy, Default)]
 struct Plain;
 
+/// Answers `Say` with what it was told, or with an error if that is `fail`; `Repeat` with so many
+/// messages, as `3`, and after them with an error if told so, as `3 fail`; `Collect` with the number of
+/// messages that came; `Chat` with each of them.
 #[derive(Clone)]
-struct Echo;
+pub(crate) struct Echo;
 
 /// Calls one of the methods.
 struct Call;
@@ -100,8 +109,11 @@ impl ServerStreamingService<Message> for Call {
     type Future = BoxFuture<'static, Result<Response<Messages>, Status>>;
 
     fn call(&mut self, request: Request<Message>) -> Self::Future {
-        let count: usize = String::from_utf8(request.into_inner()).unwrap().parse().unwrap();
-        let messages = stream::repeat_with(|| Ok(b"again".to_vec())).take(count);
+        let told = String::from_utf8(request.into_inner()).unwrap();
+        let (count, then) = told.split_once(' ').unwrap_or((&told, ""));
+        let messages = stream::repeat_with(|| Ok(b"again".to_vec())).take(count.parse().unwrap());
+        let error = (then == "fail").then(|| Err(Status::failed_precondition("as it was told")));
+        let messages = messages.chain(stream::iter(error));
         Box::pin(async { Ok(Response::new(messages.boxed())) })
     }
 }
@@ -166,9 +178,18 @@ pub(crate) async fn serve(layer: MetricsLayer) -> SocketAddr {
 }
 
 impl Client {
-    pub(crate) async fn connect(address: SocketAddr, layer: MetricsLayer) -> Self {
+    pub(crate) async fn connect(address: SocketAddr, layer: &MetricsLayer) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
-        let channel = endpoint.connect().await.unwrap();
+        Self::new(endpoint.connect().await.unwrap(), layer)
+    }
+
+    /// Connects when it is first used, if it can, and waits for so long at most.
+    pub(crate) fn lazy(address: SocketAddr, patience: Duration, layer: &MetricsLayer) -> Self {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        Self::new(endpoint.timeout(patience).connect_lazy(), layer)
+    }
+
+    fn new(channel: Channel, layer: &MetricsLayer) -> Self {
         // A channel takes tonic's body and no other.
         let boxed: Boxed = |request| request.map(Body::new);
         Self(tonic::client::Grpc::new(layer.layer(channel.map_request(boxed))))
@@ -193,22 +214,27 @@ impl Client {
     pub(crate) async fn client_streaming(
         &mut self,
         method: &str,
-        count: usize,
+        messages: impl Stream<Item = Message> + Send + 'static,
     ) -> Result<Message, Status> {
         self.0.ready().await.unwrap();
-        let messages = Request::new(stream::iter(vec![b"one".to_vec(); count]));
+        let messages = Request::new(messages);
         Ok(self.0.client_streaming(messages, path(method), Plain).await?.into_inner())
     }
 
     pub(crate) async fn streaming(
         &mut self,
         method: &str,
-        count: usize,
+        messages: impl Stream<Item = Message> + Send + 'static,
     ) -> Result<Streaming<Message>, Status> {
         self.0.ready().await.unwrap();
-        let messages = Request::new(stream::iter(vec![b"one".to_vec(); count]));
+        let messages = Request::new(messages);
         Ok(self.0.streaming(messages, path(method), Plain).await?.into_inner())
     }
+}
+
+/// So many messages.
+pub(crate) fn ones(count: usize) -> impl Stream<Item = Message> + Send + 'static {
+    stream::iter(vec![b"one".to_vec(); count])
 }
 
 fn path(method: &str) -> PathAndQuery {

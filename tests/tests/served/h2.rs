@@ -50,6 +50,13 @@ impl Client {
         Sent { response, stream }
     }
 
+    /// Sends the head of a request whose body is yet to come.
+    pub(crate) async fn begin(&self, head: http::request::Builder) -> Sent {
+        let mut client = self.0.clone().ready().await.unwrap();
+        let (response, stream) = client.send_request(head.body(()).unwrap(), false).unwrap();
+        Sent { response, stream }
+    }
+
     /// Sends a request and reads its answer to the end.
     pub(crate) async fn fetch(&self, method: Method, path: &str) -> Result<Answer, h2::Error> {
         tokio::time::timeout(PATIENCE, self.read(method, path)).await.unwrap()
@@ -70,6 +77,11 @@ impl Client {
 }
 
 impl Sent {
+    /// Sends a part of the body.
+    pub(crate) fn say(&mut self, data: &'static [u8]) {
+        self.stream.send_data(Bytes::from_static(data), false).unwrap();
+    }
+
     /// Waits for the head and the first frame, and reads no further.
     pub(crate) async fn first_frame(self) -> Reading {
         let mut body = self.response.await.unwrap().into_body();
