@@ -37,8 +37,8 @@ pub struct MetricsLayerBuilder {
     scope: Scope,
     routes: Vec<(String, Choice)>,
     upstreams: Vec<(String, String)>,
-    grpc: Vec<(String, String)>,
     grpc_successes: Vec<GrpcCode>,
+    grpc: Vec<GrpcMethod>,
     bad_descriptor: bool,
     chosen: Option<(Choose, Vec<String>)>,
     #[cfg(feature = "axum")]
@@ -47,6 +47,9 @@ pub struct MetricsLayerBuilder {
     /// The endpoints that were made.
     named: HashSet<String>,
 }
+
+/// Service, method, and the frontend whose requests they are.
+type GrpcMethod = (String, String, Option<FrontendMetrics>);
 
 #[derive(Debug, Clone)]
 enum Choice {
@@ -178,8 +181,21 @@ impl MetricsLayerBuilder {
         service: &str,
         methods: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        let methods = methods.into_iter().map(|method| (service.to_owned(), method.to_owned()));
-        self.grpc.extend(methods);
+        let methods = methods.into_iter();
+        self.grpc.extend(methods.map(|method| (service.to_owned(), method.to_owned(), None)));
+        self
+    }
+
+    /// The same, and requests for these methods count for `frontend` as well. Their handlers find a
+    /// [`RequestMetrics`](crate::RequestMetrics) in the request's extensions, to tell it the model.
+    pub fn grpc_frontend<'a>(
+        mut self,
+        service: &str,
+        methods: impl IntoIterator<Item = &'a str>,
+        frontend: &FrontendMetrics,
+    ) -> Self {
+        let method = |method: &str| (service.to_owned(), method.to_owned(), Some(frontend.clone()));
+        self.grpc.extend(methods.into_iter().map(method));
         self
     }
 
@@ -187,7 +203,10 @@ impl MetricsLayerBuilder {
     /// (default: none).
     pub fn grpc_descriptor_set(mut self, set: &[u8]) -> Self {
         match descriptor::methods(set) {
-            Some(methods) => self.grpc.extend(methods),
+            Some(methods) => {
+                let methods = methods.into_iter().map(|(service, method)| (service, method, None));
+                self.grpc.extend(methods);
+            }
             None => self.bad_descriptor = true,
         }
         self
@@ -348,18 +367,17 @@ impl MetricsLayerBuilder {
             return Err(BuildError::Descriptor);
         }
         let grpc = !self.grpc.is_empty();
-        for (service, method) in std::mem::take(&mut self.grpc) {
+        for (service, method, frontend) in std::mem::take(&mut self.grpc) {
             let (path, name) = (format!("/{service}/{method}"), format!("{service}_{method}"));
             let Entry::Vacant(place) = by_path.entry(path) else {
                 return Err(BuildError::RepeatedPath(format!("/{service}/{method}")));
             };
             let route = self.endpoint(&name, place.key())?;
             place.insert(routes.len());
-            routes.push(Some(route.with_grpc(
-                &self.scope.endpoint(&name),
-                &name,
-                &self.grpc_successes,
-            )?));
+            // As the endpoint's own label has it.
+            let route = route.with_frontend(frontend, &name.replace('.', "_"));
+            let scope = self.scope.endpoint(&name);
+            routes.push(Some(route.with_grpc(&scope, &name, &self.grpc_successes)?));
         }
         let other_grpc = grpc.then(|| self.endpoint(OTHER_GRPC, OTHER_GRPC)).transpose()?;
         let mut by_authority = HashMap::default();

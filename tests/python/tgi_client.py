@@ -64,11 +64,10 @@ def fail(base_url, report):
             ValidationError,
             lambda: list(client.text_generation("", stream=streams)),
         )
-        # A generation that fails before its answer begins is TGI's 424, which is a client's error
-        # by its number.
+        # A generation that fails before its answer begins is TGI's 424.
         report.refused(
             kind,
-            "validation",
+            "internal",
             GenerationError,
             lambda: list(client.text_generation(FAILS_AT_ONCE, stream=streams)),
             prompt=FAILS_AT_ONCE,

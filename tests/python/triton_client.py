@@ -87,11 +87,11 @@ def fail(client, report):
     _, error = stream.answer()
     assert error.status() == "StatusCode.NOT_FOUND", error
     client.stop_stream()
-    report.add("stream", error="not_found", endpoint=STREAM)
+    report.add("stream", error="not_found", endpoint=STREAM, model="unknown_model")
 
-    for prompt, model, status, error in (
-        (PROMPT, "made-up-7", "NOT_FOUND", "not_found"),
-        (FAILS, "demo", "INTERNAL", "internal"),
+    for prompt, model, known, status, error in (
+        (PROMPT, "made-up-7", "unknown_model", "NOT_FOUND", "not_found"),
+        (FAILS, "demo", "demo", "INTERNAL", "internal"),
     ):
         refused = report.refused(
             "unary",
@@ -99,6 +99,8 @@ def fail(client, report):
             InferenceServerException,
             lambda: client.infer(model, tensors(prompt)),
             endpoint=UNARY,
+            model=known,
+            prompt=prompt if known == "demo" else "",
         )
         assert refused.status() == f"StatusCode.{status}", refused
 

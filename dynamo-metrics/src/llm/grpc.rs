@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 
 use super::endpoint::PREFIX;
 use super::grpc_code::{CodeLabel, GrpcCode, GrpcCodes, PLACES, place_of};
@@ -223,6 +223,19 @@ impl GrpcCall {
         if self.answered {
             self.messages.read(data);
         }
+    }
+
+    /// What its status would be over plain HTTP, if it was told one that is no success.
+    pub(super) fn as_http(&self) -> Option<StatusCode> {
+        let code = GrpcCode::of_number(u32::try_from(self.status?).ok()?)?;
+        Some(match code {
+            GrpcCode::NotFound => StatusCode::NOT_FOUND,
+            GrpcCode::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+            GrpcCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            GrpcCode::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+            GrpcCode::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+            _ => return None,
+        })
     }
 
     pub(super) fn end(self) {

@@ -87,6 +87,8 @@ impl Outcome {
             // 529 is what Dynamo and others answer when they are overloaded.
             429 | 503 | 529 => Self::Rejected,
             499 => Self::Cancelled,
+            // What TGI answers when generation failed; elsewhere it says that something else did.
+            424 => Self::ServerError,
             400..=499 => Self::ClientError,
             500.. => Self::ServerError,
             _ => Self::Success,
@@ -138,6 +140,7 @@ mod tests {
             (200, Outcome::Success),
             (304, Outcome::Success),
             (404, Outcome::ClientError),
+            (424, Outcome::ServerError),
             (408, Outcome::Timeout),
             (429, Outcome::Rejected),
             (499, Outcome::Cancelled),

@@ -387,7 +387,9 @@ impl ResponseState {
             in_body: self.head.as_ref().is_some_and(|head| head.said != outcome),
             status: self.head.as_ref().map(|head| head.status),
         };
+        let mut of_frontend = end;
         if let Some(grpc) = self.grpc.take() {
+            of_frontend.status = grpc.as_http().or(end.status);
             grpc.end();
         }
         let reading = self.reading.take();
@@ -404,7 +406,7 @@ impl ResponseState {
             }
         }
         if let Some(frontend) = &mut self.frontend {
-            frontend.end(end, now.since(self.call.started()));
+            frontend.end(of_frontend, now.since(self.call.started()));
         }
         self.call.end_at(end, now, account.as_ref());
     }

@@ -53,13 +53,15 @@ impl Protocol {
         component: &Scope,
     ) -> anyhow::Result<Router> {
         let builder = MetricsLayer::builder(component);
-        let Some((routes, refuse)) = self.over_http() else {
-            let builder = builder.grpc_service(kserve::SERVICE, kserve::METHODS);
-            let layer = builder.stream_reader(kserve::reader).build()?;
-            return Ok(kserve::router(app).layer(layer));
-        };
         let frontend = FrontendMetrics::register(registry)?;
         frontend.serve(&app.model);
+        let Some((routes, refuse)) = self.over_http() else {
+            let layer = builder
+                .grpc_service(kserve::SERVICE, kserve::FACTS)
+                .grpc_frontend(kserve::SERVICE, kserve::GENERATES, &frontend)
+                .build()?;
+            return Ok(kserve::router(app).layer(layer));
+        };
         let measure = |builder: MetricsLayerBuilder, route: &Route| {
             if route.generates {
                 builder.frontend_route(route.path, route.endpoint, &frontend)

@@ -122,8 +122,7 @@ impl Visitor for Board {
     fn series(&mut self, series: &Series<'_>) {
         let is = |name, value| series.labels.get(name).is_some_and(|label| label == value);
         let frontend = is("dynamo_component", "frontend");
-        let model = series.labels.get("model");
-        let generates = frontend || model.is_some_and(|model| model != UNKNOWN_MODEL);
+        let known_model = !is("model", UNKNOWN_MODEL);
         match (self.family.as_str(), series.value) {
             ("dynamo_component_request_outcomes_total", Value::Counter(Number::Unsigned(n)))
                 if frontend =>
@@ -135,17 +134,16 @@ impl Visitor for Board {
             ("dynamo_component_inflight_requests", Value::Gauge(Number::Signed(n))) if frontend => {
                 self.in_flight += n;
             }
-            // Where there is a frontend's account by model, it comes later, and stays.
-            (
-                "dynamo_component_time_to_first_token_seconds"
-                | "dynamo_frontend_time_to_first_token_seconds",
-                Value::Histogram(seen),
-            ) if generates => self.first_token = Some(seen.clone()),
-            (
-                "dynamo_component_inter_token_latency_seconds"
-                | "dynamo_frontend_inter_token_latency_seconds",
-                Value::Histogram(seen),
-            ) if generates => self.next_token = Some(seen.clone()),
+            ("dynamo_frontend_time_to_first_token_seconds", Value::Histogram(seen))
+                if known_model =>
+            {
+                self.first_token = Some(seen.clone());
+            }
+            ("dynamo_frontend_inter_token_latency_seconds", Value::Histogram(seen))
+                if known_model =>
+            {
+                self.next_token = Some(seen.clone());
+            }
             _ => {}
         }
     }

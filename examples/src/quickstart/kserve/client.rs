@@ -8,7 +8,6 @@ use tonic::client::Grpc;
 use tonic::transport::Endpoint;
 use tonic_prost::ProstCodec;
 
-use super::STREAM_INFER;
 use super::messages::{InferRequest, StreamResponse};
 use crate::load::Wish;
 
@@ -42,7 +41,7 @@ pub(crate) async fn stream(
     let request = InferRequest::new(&wish.model, &wish.prompt, wish.max_tokens);
     let codec = ProstCodec::<InferRequest, StreamResponse>::default();
     let requests = tonic::Request::new(stream::iter([request]));
-    let method = PathAndQuery::from_static(STREAM_INFER);
+    let method = PathAndQuery::from_static("/inference.GRPCInferenceService/ModelStreamInfer");
     let answers = client.streaming(requests, method, codec).await?.into_inner();
     let mut answers = answers.take(responses);
     while let Some(answer) = answers.next().await {

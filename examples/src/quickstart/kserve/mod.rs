@@ -11,8 +11,8 @@ use std::future::ready;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{Response, response};
-use dynamo_metrics::llm::stream::{StreamReader, reader_of_method};
+use axum::http::Response;
+use dynamo_metrics::llm::{RequestMetrics, RequestType};
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt as _, stream};
 use prost::Message;
@@ -24,7 +24,7 @@ use tower::service_fn;
 
 use crate::api::App;
 use crate::dialect::Answer;
-use crate::engine::{Chunk, EngineFailure, Generation};
+use crate::engine::{Chunk, EngineFailure, Generation, count_tokens};
 use crate::fault::Fault;
 pub(crate) use client::{command, stream};
 use messages::{
@@ -34,31 +34,21 @@ use tensors::{Inference, tensor};
 
 pub(crate) const SERVICE: &str = "inference.GRPCInferenceService";
 
-pub(crate) const METHODS: [&str; 7] = [
-    "ServerLive",
-    "ServerReady",
-    "ServerMetadata",
-    "ModelReady",
-    "ModelMetadata",
-    "ModelInfer",
-    "ModelStreamInfer",
-];
+/// Methods that say what there is.
+pub(crate) const FACTS: [&str; 5] =
+    ["ServerLive", "ServerReady", "ServerMetadata", "ModelReady", "ModelMetadata"];
 
-const STREAM_INFER: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
+/// Methods that a model answers.
+pub(crate) const GENERATES: [&str; 2] = ["ModelInfer", "ModelStreamInfer"];
 
-/// Marks the answers of `ModelStreamInfer`.
-#[derive(Debug, Clone, Copy)]
-struct StreamInfer;
+/// What the layer learns of a call.
+#[derive(Debug, Clone)]
+struct Told(Option<RequestMetrics>);
 
 type Answers = BoxStream<'static, Result<StreamResponse, Status>>;
 
 pub(crate) fn router(app: App) -> Router {
     Router::new().fallback(serve).with_state(app)
-}
-
-/// The reader of what `ModelStreamInfer` streams; its answers' headers are as any method's.
-pub(crate) fn reader(head: &response::Parts) -> Option<Box<dyn StreamReader>> {
-    head.extensions.get().and_then(|StreamInfer| reader_of_method(STREAM_INFER))
 }
 
 async fn serve(State(app): State<App>, request: Request) -> Response<Body> {
@@ -75,12 +65,11 @@ async fn serve(State(app): State<App>, request: Request) -> Response<Body> {
         Some("ModelMetadata") => {
             unary(request, |model| ready(app.known(model).map(metadata))).await
         }
-        Some("ModelInfer") => unary(request, |request| app.infer(request)).await,
-        Some("ModelStreamInfer") => {
-            let mut response = streaming(app, request).await;
-            response.extensions_mut().insert(StreamInfer);
-            response
+        Some("ModelInfer") => {
+            let told = Told(request.extensions().get().cloned());
+            unary(request, |request| app.infer(request, &told)).await
         }
+        Some("ModelStreamInfer") => streaming(app, request).await,
         _ => Status::from(Fault::NoRoute).into_http(),
     }
 }
@@ -101,14 +90,26 @@ where
 
 /// Answers each request of a stream, one after another.
 async fn streaming(app: App, request: Request) -> Response<Body> {
+    let told = Told(request.extensions().get().cloned());
     let answer = |requests: tonic::Request<Streaming<InferRequest>>| {
-        let app = app.clone();
-        let answer = move |request| app.clone().answers(request);
+        let (app, told) = (app.clone(), told.clone());
+        let answer = move |request| app.clone().answers(request, told.clone());
         let answers: Answers = requests.into_inner().then(answer).flatten().boxed();
         ready(Ok(tonic::Response::new(answers)))
     };
     let codec = ProstCodec::<StreamResponse, InferRequest>::default();
     Grpc::new(codec).streaming(service_fn(answer), request).await
+}
+
+impl Told {
+    /// The call asks for this; of a stream's requests, the first names the model.
+    fn of(&self, inference: &Inference, request_type: RequestType) {
+        if let Some(metrics) = &self.0 {
+            metrics.request_type(request_type);
+            metrics.model(&inference.model);
+            metrics.input_tokens(count_tokens(&inference.prompt).into());
+        }
+    }
 }
 
 impl App {
@@ -117,24 +118,26 @@ impl App {
         Ok(model)
     }
 
-    async fn infer(&self, request: InferRequest) -> Result<InferResponse, Status> {
+    async fn infer(&self, request: InferRequest, told: &Told) -> Result<InferResponse, Status> {
         let inference = Inference::read(request)?;
+        told.of(&inference, RequestType::Unary);
         if inference.streaming == Some(true) {
             return Err(Fault::invalid("streaming", "needs ModelStreamInfer").into());
         }
         Ok(self.whole(&inference).await?)
     }
 
-    async fn answers(self, request: Result<InferRequest, Status>) -> Answers {
+    async fn answers(self, request: Result<InferRequest, Status>, told: Told) -> Answers {
         let answers = match request {
-            Ok(request) => self.infer_in_parts(request).await,
+            Ok(request) => self.infer_in_parts(request, &told).await,
             Err(status) => Err(status),
         };
         answers.unwrap_or_else(|status| stream::iter([Err(status)]).boxed())
     }
 
-    async fn infer_in_parts(&self, request: InferRequest) -> Result<Answers, Status> {
+    async fn infer_in_parts(&self, request: InferRequest, told: &Told) -> Result<Answers, Status> {
         let inference = Inference::read(request)?;
+        told.of(&inference, RequestType::Stream);
         if inference.streaming == Some(false) {
             let whole = self.whole(&inference).await.map(good);
             let response = whole.or_else(|fault| failure(&inference, fault))?;
