@@ -3,7 +3,6 @@
 mod grpc_echo;
 
 use dynamo_metrics::encode;
-use dynamo_metrics::llm::stream::reader_of_method;
 use dynamo_metrics::registry::Registry;
 use dynamo_metrics_tests::page::Page;
 use dynamo_metrics_tests::script::{Script, Step, poll_once};
@@ -12,7 +11,7 @@ use futures_util::StreamExt as _;
 use http::Response;
 use tonic::Code;
 
-use crate::grpc_echo::measured::{Grpc, grpc, with_echo};
+use crate::grpc_echo::measured::{Grpc, answer, grpc, with_echo};
 use crate::grpc_echo::{Client, METHODS, ones, serve};
 
 #[test]
@@ -72,17 +71,11 @@ fn whoever_leaves_after_the_last_response_has_all_that_was_asked_for() {
         let registry = Registry::new();
         let layer = MetricsLayer::builder(&registry.component("api"))
             .grpc_service("inference.GRPCInferenceService", ["ModelStreamInfer"])
-            .stream_reader(|_| reader_of_method(METHOD))
             .build()
             .unwrap();
         let steps = messages.iter().map(|message| Step::data(message));
         let script = Script::new(steps.chain([Step::trailer("grpc-status", "0")]));
-        let mut response = Some(grpc().body(script).unwrap());
-        let service = layer.layer(service_fn(move |_: Request<_>| {
-            ready(Ok::<_, Broken>(response.take().unwrap()))
-        }));
-        let request = Request::post(METHOD).body(Empty::<bytes::Bytes>::new()).unwrap();
-        let mut body = service.oneshot(request).now_or_never().unwrap().unwrap().into_body();
+        let mut body = answer(&layer, METHOD, grpc().body(script).unwrap());
         for _ in messages {
             poll_once(&mut body);
         }

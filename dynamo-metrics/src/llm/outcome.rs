@@ -87,10 +87,9 @@ impl Outcome {
             // 529 is what Dynamo and others answer when they are overloaded.
             429 | 503 | 529 => Self::Rejected,
             499 => Self::Cancelled,
-            // What TGI answers when generation failed; elsewhere it says that something else did.
-            424 => Self::ServerError,
+            // 424 is what TGI answers when generation failed; elsewhere it says that something else did.
+            424 | 500.. => Self::ServerError,
             400..=499 => Self::ClientError,
-            500.. => Self::ServerError,
             _ => Self::Success,
         }
     }

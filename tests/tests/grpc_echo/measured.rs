@@ -75,13 +75,21 @@ impl Grpc {
 
     /// Answers one request to `Say` with `response`, and gives the body.
     pub(crate) fn answer(&self, response: Response<Script>) -> ResponseBody<Script> {
-        let mut response = Some(response);
-        let service = self.layer.layer(service_fn(move |_: Request<_>| {
-            ready(Ok::<_, Broken>(response.take().unwrap()))
-        }));
-        let request = Request::post("/test.v1.Echo/Say").body(Empty::<bytes::Bytes>::new());
-        service.oneshot(request.unwrap()).now_or_never().unwrap().unwrap().into_body()
+        answer(&self.layer, "/test.v1.Echo/Say", response)
     }
+}
+
+/// Answers one request to `path` with `response`, and gives the body.
+pub(crate) fn answer(
+    layer: &MetricsLayer,
+    path: &str,
+    response: Response<Script>,
+) -> ResponseBody<Script> {
+    let mut response = Some(response);
+    let service = layer
+        .layer(service_fn(move |_: Request<_>| ready(Ok::<_, Broken>(response.take().unwrap()))));
+    let request = Request::post(path).body(Empty::<bytes::Bytes>::new()).unwrap();
+    service.oneshot(request).now_or_never().unwrap().unwrap().into_body()
 }
 
 pub(crate) fn with_echo(builder: MetricsLayerBuilder) -> MetricsLayer {
