@@ -68,8 +68,8 @@ pub mod __private {
     };
     pub use crate::registry::catalogue::{MetricInfo, SetInfo};
     pub use crate::registry::{
-        MetricSet, RegisterError, Scope, bounds, bounds_fault, default_native, enter, fits,
-        has_labels, native, set_field,
+        MetricField, MetricSet, RegisterError, Scope, bounds, bounds_fault, default_native, enter,
+        fits, has_labels, native, share_names,
     };
     pub use crate::unit::Unit;
 }
