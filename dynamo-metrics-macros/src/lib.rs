@@ -98,7 +98,7 @@ pub fn label_set(item: TokenStream) -> TokenStream {
 ///
 /// The first paragraph of its doc comment is the help text, and the one under a heading `Source` says
 /// where its value is taken; so do those of the struct for the set. Without arguments a metric is
-/// named as its field.
+/// named as its field, without the `_` that a field may start with which nobody reads.
 ///
 /// | argument of `#[metric(..)]` | meaning |
 /// |---|---|
@@ -186,7 +186,7 @@ pub fn label_set(item: TokenStream) -> TokenStream {
 ///     phase: StateSet<Phase>,
 ///     /// What runs.
 ///     #[metric(labels(version = "1.2.0"))]
-///     build_info: Info,
+///     _build_info: Info,
 ///     #[metric(flatten)]
 ///     cache: Cache,
 ///     #[metric(skip)]

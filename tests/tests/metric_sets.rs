@@ -91,7 +91,7 @@ struct Worker {
     state: StateSet<Phase>,
     /// What runs.
     #[metric(labels(version = "1.2.0"))]
-    build_info: Info,
+    _build_info: Info,
     #[metric(flatten)]
     cache: Cache,
     #[metric(flatten)]
@@ -143,11 +143,14 @@ struct Page(BTreeMap<String, Seen>, String);
 
 impl Visitor for Page {
     fn family(&mut self, family: &visit::Family<'_>) {
-        self.1 = family.name.to_owned();
-        let seen = self.0.entry(self.1.clone()).or_default();
-        seen.help = family.help.to_owned();
-        seen.unit = family.unit.map(str::to_owned);
-        seen.kind = Some(family.kind);
+        let seen = Seen {
+            help: family.help.to_owned(),
+            unit: family.unit.map(str::to_owned),
+            kind: Some(family.kind),
+            ..Seen::default()
+        };
+        assert!(self.0.insert(family.name.to_owned(), seen).is_none(), "each is shown once");
+        family.name.clone_into(&mut self.1);
     }
 
     fn series(&mut self, series: &visit::Series<'_>) {
@@ -219,7 +222,6 @@ fn use_all(worker: &Worker) {
     worker.pages.observe(2.0);
     worker.state.set(&Phase::Starting);
     worker.state.set(&Phase::Serving);
-    let _facts: &Info = &worker.build_info;
     worker.cache.cache_entries.set(7);
     worker.disk.reads_total.inc();
 }

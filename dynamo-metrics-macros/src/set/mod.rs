@@ -194,7 +194,8 @@ impl Metric {
     fn read(ident: &Ident, ty: &Type, arguments: FieldArguments, docs: &Docs) -> Result<Self> {
         let (name, span) = match &arguments.name {
             Some(name) => (name.value(), name.span()),
-            None => (ident.unraw().to_string(), ident.span()),
+            // `_` in front says that nobody reads the field.
+            None => (ident.unraw().to_string().trim_start_matches('_').to_owned(), ident.span()),
         };
         check_metric_name(&name, span)?;
         for alias in &arguments.aliases {
