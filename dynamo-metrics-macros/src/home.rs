@@ -50,14 +50,14 @@ mod tests {
     fn paths_to_the_core_are_moved_and_no_others() {
         let home: Path = parse_quote!(crate::vendor::metrics);
         let code = quote!({
-            <T as ::dynamo_metrics::A>::B;
-            my::dynamo_metrics::C;
+            <T as ::dynamo_metrics::__private::A>::B;
+            my::dynamo_metrics::__private::C;
             dynamo_metrics::D
         });
         let moved_code = moved(code.clone(), Some(&home)).to_string();
         let expected = quote!({
-            <T as crate::vendor::metrics::A>::B;
-            my::dynamo_metrics::C;
+            <T as crate::vendor::metrics::__private::A>::B;
+            my::dynamo_metrics::__private::C;
             dynamo_metrics::D
         });
         assert_eq!(moved_code, expected.to_string());
