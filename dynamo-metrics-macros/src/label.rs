@@ -4,13 +4,46 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Data, DeriveInput, Error, Fields, LitStr, Result};
+use syn::{Attribute, Data, DeriveInput, Error, Fields, LitStr, Path, Result};
 
+use crate::home::moved;
 use crate::text::{Case, unknown};
 
 /// Label names that scopes and formats set.
 const RESERVED: [&str; 6] =
     ["le", "quantile", "dynamo_namespace", "dynamo_component", "dynamo_endpoint", "worker_id"];
+
+/// What `#[label(..)]` says.
+#[derive(Default)]
+struct Arguments {
+    /// Of `rename` or `rename_all`.
+    text: Option<LitStr>,
+    /// Where the core is.
+    home: Option<Path>,
+}
+
+impl Arguments {
+    /// Reads attributes that may have these arguments.
+    fn read(attributes: &[Attribute], known: &[&str]) -> Result<Self> {
+        let mut arguments = Self::default();
+        for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("label")) {
+            attribute.parse_nested_meta(|meta| {
+                let name = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
+                if !known.contains(&name.as_str()) {
+                    return Err(Error::new_spanned(&meta.path, unknown(&name, known)));
+                }
+                let input = meta.value()?;
+                let is_new = if name == "crate" {
+                    arguments.home.replace(input.call(Path::parse_mod_style)?).is_none()
+                } else {
+                    arguments.text.replace(input.parse()?).is_none()
+                };
+                if is_new { Ok(()) } else { Err(meta.error(format!("`{name}` is given twice"))) }
+            })?;
+        }
+        Ok(arguments)
+    }
+}
 
 pub(crate) fn value(item: TokenStream) -> Result<TokenStream> {
     let input: DeriveInput = syn::parse2(item)?;
@@ -23,8 +56,8 @@ pub(crate) fn value(item: TokenStream) -> Result<TokenStream> {
     if data.variants.is_empty() {
         return Err(Error::new_spanned(&input.ident, "a label needs at least one value"));
     }
-    let case = read(&input.attrs, "rename_all")?;
-    let case = case.map_or(Ok(Case::Snake), |case| {
+    let arguments = Arguments::read(&input.attrs, &["rename_all", "crate"])?;
+    let case = arguments.text.map_or(Ok(Case::Snake), |case| {
         Case::named(&case.value()).map_err(|why| Error::new(case.span(), why))
     })?;
     let mut texts: Vec<String> = Vec::new();
@@ -37,7 +70,7 @@ pub(crate) fn value(item: TokenStream) -> Result<TokenStream> {
             ));
         }
         let ident = &variant.ident;
-        let text = match read(&variant.attrs, "rename")? {
+        let text = match Arguments::read(&variant.attrs, &["rename"])?.text {
             Some(text) => text.value(),
             None => case.of(&ident.unraw().to_string()),
         };
@@ -51,27 +84,29 @@ pub(crate) fn value(item: TokenStream) -> Result<TokenStream> {
     }
     let (name, (generics, types, bounds)) = (&input.ident, input.generics.split_for_impl());
     let count = texts.len();
-    Ok(quote! {
+    let code = quote! {
         #[automatically_derived]
         impl #generics ::dynamo_metrics::__private::LabelValue for #name #types #bounds {
-            const COUNT: ::core::option::Option<usize> = ::core::option::Option::Some(#count);
-            const LABELS: &'static [&'static str] = &[#(#texts),*];
+            const COUNT: ::core::option::Option<::core::primitive::usize> = ::core::option::Option::Some(#count);
+            const LABELS: &'static [&'static ::core::primitive::str] = &[#(#texts),*];
 
             #[inline]
-            fn index(&self) -> usize {
+            fn index(&self) -> ::core::primitive::usize {
                 match self { #(#indices,)* }
             }
 
             #[inline]
-            fn as_label(&self) -> &str {
+            fn as_label(&self) -> &::core::primitive::str {
                 match self { #(#arms,)* }
             }
         }
-    })
+    };
+    Ok(moved(code, arguments.home.as_ref()))
 }
 
 pub(crate) fn set(item: TokenStream) -> Result<TokenStream> {
     let input: DeriveInput = syn::parse2(item)?;
+    let arguments = Arguments::read(&input.attrs, &["crate"])?;
     let fields = match &input.data {
         Data::Struct(data) => &data.fields,
         _ => {
@@ -89,7 +124,7 @@ pub(crate) fn set(item: TokenStream) -> Result<TokenStream> {
     let (mut infos, mut exact) = (Vec::new(), Vec::new());
     for field in fields {
         let Some(ident) = &field.ident else { continue };
-        let (name, span) = match read(&field.attrs, "rename")? {
+        let (name, span) = match Arguments::read(&field.attrs, &["rename"])?.text {
             Some(name) => (name.value(), name.span()),
             None => (ident.unraw().to_string(), ident.span()),
         };
@@ -101,7 +136,11 @@ pub(crate) fn set(item: TokenStream) -> Result<TokenStream> {
         }
         let ty = &field.ty;
         infos.push(quote_spanned! {ty.span()=>
-            ::dynamo_metrics::__private::LabelInfo::of::<#ty>(#name)
+            ::dynamo_metrics::__private::LabelInfo::known(
+                #name,
+                <#ty as ::dynamo_metrics::__private::LabelValue>::COUNT,
+                <#ty as ::dynamo_metrics::__private::LabelValue>::LABELS,
+            )
         });
         exact.push(
             quote_spanned!(ty.span()=> <#ty as ::dynamo_metrics::__private::LabelValue>::EXACT),
@@ -120,25 +159,26 @@ pub(crate) fn set(item: TokenStream) -> Result<TokenStream> {
         });
     }
     let (name, (generics, types, bounds)) = (&input.ident, input.generics.split_for_impl());
-    Ok(quote! {
+    let code = quote! {
         #[automatically_derived]
         impl #generics ::dynamo_metrics::__private::LabelSet for #name #types #bounds {
-            const NAMES: &'static [&'static str] = &[#(#names),*];
+            const NAMES: &'static [&'static ::core::primitive::str] = &[#(#names),*];
             const INFO: &'static [::dynamo_metrics::__private::LabelInfo] = &[#(#infos),*];
-            const EXACT: bool = true #(&& #exact)*;
-            const COUNT: ::core::option::Option<usize> =
+            const EXACT: ::core::primitive::bool = true #(&& #exact)*;
+            const COUNT: ::core::option::Option<::core::primitive::usize> =
                 ::dynamo_metrics::__private::combinations(&[#(#counts),*]);
 
             #[inline]
-            fn index(&self) -> usize {
+            fn index(&self) -> ::core::primitive::usize {
                 ::dynamo_metrics::__private::combine(&[#(#indices),*])
             }
 
-            fn values<R>(&self, visit: impl ::core::ops::FnOnce(&[&str]) -> R) -> R {
+            fn values<R>(&self, visit: impl ::core::ops::FnOnce(&[&::core::primitive::str]) -> R) -> R {
                 visit(&[#(#values),*])
             }
         }
-    })
+    };
+    Ok(moved(code, arguments.home.as_ref()))
 }
 
 /// Whether a label may be named so.
@@ -152,22 +192,4 @@ pub(crate) fn check_name(name: &str) -> std::result::Result<(), String> {
         return Err(format!("label name {name:?} is reserved"));
     }
     Ok(())
-}
-
-/// The text of `#[label(known = "..")]`, if there is one; nothing else is known here.
-fn read(attributes: &[Attribute], known: &str) -> Result<Option<LitStr>> {
-    let mut found = None;
-    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("label")) {
-        attribute.parse_nested_meta(|meta| {
-            if !meta.path.is_ident(known) {
-                let name = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
-                return Err(Error::new_spanned(&meta.path, unknown(&name, &[known])));
-            }
-            if found.replace(meta.value()?.parse::<LitStr>()?).is_some() {
-                return Err(meta.error(format!("`{known}` is given twice")));
-            }
-            Ok(())
-        })?;
-    }
-    Ok(found)
 }

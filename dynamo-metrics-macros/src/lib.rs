@@ -7,6 +7,7 @@
 //! | `set/mod` | the same, checked against the struct |
 //! | `set/expand` | the code that registers it |
 //! | `docs` | doc comments, as help texts |
+//! | `home` | where the core is |
 //! | `endpoint/parse` | the arguments of `#[instrumented_endpoint]`, as text |
 //! | `endpoint/mod` | the same, checked against the function |
 //! | `endpoint/expand` | the function that comes out |
@@ -14,6 +15,7 @@
 
 mod docs;
 mod endpoint;
+mod home;
 mod label;
 mod set;
 mod text;
@@ -26,6 +28,7 @@ use proc_macro::TokenStream;
 /// |---|---|---|
 /// | `#[label(rename = "..")]` | a variant | how it reads |
 /// | `#[label(rename_all = "..")]` | the enum | how the others read: `snake_case`, `kebab-case`, `PascalCase` or `SCREAMING_SNAKE_CASE` |
+/// | `#[label(crate = path)]` | the enum | where `dynamo_metrics` is, if it is called otherwise |
 ///
 /// # Examples
 /// ```
@@ -51,6 +54,8 @@ pub fn label_value(item: TokenStream) -> TokenStream {
 
 /// Derives `LabelSet` for a struct whose fields are label values: each field is a label, named as
 /// the field or as `#[label(rename = "..")]` says.
+///
+/// `#[label(crate = path)]` on the struct says where `dynamo_metrics` is, if it is called otherwise.
 ///
 /// # Examples
 /// ```
@@ -93,7 +98,7 @@ pub fn label_set(item: TokenStream) -> TokenStream {
 ///
 /// The first paragraph of its doc comment is the help text, and the one under a heading `Source` says
 /// where its value is taken; so do those of the struct for the set. Without arguments a metric is
-/// named as its field.
+/// named as its field, without the `_` that a field may start with which nobody reads.
 ///
 /// | argument of `#[metric(..)]` | meaning |
 /// |---|---|
@@ -117,6 +122,7 @@ pub fn label_set(item: TokenStream) -> TokenStream {
 /// | `prefix = ".."` | what the names start with, unless the scope has a prefix of its own; a text or a constant |
 /// | `fixed_prefix = ".."` | the same, whatever the scope has |
 /// | `name = ".."`, `help = ".."`, `source = ".."` | what the catalogue says of the set |
+/// | `crate = path` | where `dynamo_metrics` is, if it is called otherwise |
 ///
 /// A struct with one field that has no name, `struct Shared(Arc<Set>)`, is that set in a name of its
 /// own.
@@ -180,7 +186,7 @@ pub fn label_set(item: TokenStream) -> TokenStream {
 ///     phase: StateSet<Phase>,
 ///     /// What runs.
 ///     #[metric(labels(version = "1.2.0"))]
-///     build_info: Info,
+///     _build_info: Info,
 ///     #[metric(flatten)]
 ///     cache: Cache,
 ///     #[metric(skip)]

@@ -3,6 +3,7 @@
 //!
 //! - [`registry`]: the tree. [`Registry`](registry::Registry) → namespace → component → endpoint;
 //!   each level adds its label, and metrics are registered where they belong.
+//!   Those that belong together are a [`MetricSet`](registry::MetricSet), by derive.
 //! - [`metric`]: counters, gauges, histograms, and the shape in which a scrape sees them.
 //! - [`label`]: labels with bounded values, typed by derive.
 //! - [`llm`]: what is measured of endpoints and of inference frontends; stream readers.
@@ -68,8 +69,8 @@ pub mod __private {
     };
     pub use crate::registry::catalogue::{MetricInfo, SetInfo};
     pub use crate::registry::{
-        MetricSet, RegisterError, Scope, bounds, bounds_fault, default_native, enter, fits,
-        has_labels, native, set_field,
+        MetricField, MetricSet, RegisterError, Scope, bounds, bounds_fault, default_native, enter,
+        fits, has_labels, native, share_names,
     };
     pub use crate::unit::Unit;
 }

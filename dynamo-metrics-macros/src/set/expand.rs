@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Ident, Type};
 
-use super::parse::Prefix;
+use super::parse::{Native, Prefix};
 use super::{Body, Buckets, Description, Field, Metric, Role, Set};
 
 pub(super) fn expand(set: &Set) -> TokenStream {
@@ -48,16 +48,32 @@ fn info(description: &Description, fields: &[Field]) -> TokenStream {
         Role::Metric(it) => Some(metric(&field.ty, it)),
         Role::Set | Role::Skipped => None,
     });
-    let sets = fields.iter().filter(|field| matches!(field.role, Role::Set)).map(|field| {
-        let ty = &field.ty;
-        quote_spanned!(ty.span()=> <#ty as ::dynamo_metrics::__private::MetricSet>::INFO)
+    let sets: Vec<&Type> = fields
+        .iter()
+        .filter(|field| matches!(field.role, Role::Set))
+        .map(|field| &field.ty)
+        .collect();
+    let names: Vec<&str> = fields.iter().flat_map(Field::names).collect();
+    let apart = sets.iter().enumerate().map(|(i, ty)| {
+        let others = &sets[..i];
+        quote_spanned! {ty.span()=> ::core::assert!(
+            !::dynamo_metrics::__private::share_names(
+                <#ty as ::dynamo_metrics::__private::MetricSet>::INFO,
+                &[#(#names),*],
+                &[#(<#others as ::dynamo_metrics::__private::MetricSet>::INFO),*],
+            ),
+            "a metric of this set has the name of another one",
+        )}
     });
+    let infos = sets.iter().map(
+        |ty| quote_spanned!(ty.span()=> <#ty as ::dynamo_metrics::__private::MetricSet>::INFO),
+    );
     quote! {
         &::dynamo_metrics::__private::SetInfo::new(#name, ::core::module_path!(), #help)
             #source
             #prefix
             .metrics(const { &[#(#metrics),*] })
-            .sets(const { &[#(#sets),*] })
+            .sets(const { #(#apart;)* &[#(#infos),*] })
     }
 }
 
@@ -65,7 +81,7 @@ fn metric(ty: &Type, metric: &Metric) -> TokenStream {
     let Metric { name, help, source, aliases, .. } = metric;
     let at = ty.span();
     let mut info = quote_spanned! {at=>
-        ::dynamo_metrics::__private::MetricInfo::new::<#ty>(#name, #help)
+        <#ty as ::dynamo_metrics::__private::MetricField>::INFO.named(#name, #help)
     };
     let mut add = |more: TokenStream| info.extend(more);
     if !source.is_empty() {
@@ -93,15 +109,17 @@ fn metric(ty: &Type, metric: &Metric) -> TokenStream {
     }
     if let Some(each) = &metric.each {
         let (label, values) = (&each.label.text, &each.values);
-        let described = quote_spanned! {values.span()=>
-            ::dynamo_metrics::__private::LabelInfo::of::<#values>(#label)
+        let texts = quote_spanned! {values.span()=>
+            <#values as ::dynamo_metrics::__private::LabelValue>::LABELS
         };
         add(quote_spanned! {at=> .each::<#ty>(const {
             ::core::assert!(
-                ::dynamo_metrics::__private::fits::<#ty, #values>(),
+                ::dynamo_metrics::__private::fits::<#ty>(#texts),
                 "the array needs one metric for each value of the label",
             );
-            &[#described]
+            &[::dynamo_metrics::__private::LabelInfo::known(
+                #label, ::core::option::Option::None, #texts,
+            )]
         })});
     }
     if let Some(made) = &metric.buckets {
@@ -110,10 +128,10 @@ fn metric(ty: &Type, metric: &Metric) -> TokenStream {
     }
     if let Some(native) = &metric.native {
         let made = match native {
-            Some(native) => quote_spanned! {native.span()=>
+            Native::Given(native) => quote_spanned! {native.span()=>
                 ::dynamo_metrics::__private::native(#native)
             },
-            None => quote!(::dynamo_metrics::__private::default_native()),
+            Native::Default => quote!(::dynamo_metrics::__private::default_native()),
         };
         add(quote_spanned!(at=> .native::<#ty>(|| #made)));
     }
@@ -138,15 +156,17 @@ fn buckets(made: &Buckets) -> TokenStream {
         Buckets::Function(path) => quote_spanned! {path.span()=>
             || ::dynamo_metrics::__private::bounds(#path())
         },
+        // An item, whose type is known, so that what is none of it is one error.
         Buckets::Constant(path) => quote_spanned! {path.span()=> {
+            const __DYNAMO_METRICS_BOUNDS: &[::core::primitive::f64] = &#path;
             const {
                 if let ::core::option::Option::Some(fault) =
-                    ::dynamo_metrics::__private::bounds_fault(&#path)
+                    ::dynamo_metrics::__private::bounds_fault(__DYNAMO_METRICS_BOUNDS)
                 {
                     ::core::panic!("{}", fault)
                 }
             }
-            || ::dynamo_metrics::__private::bounds(#path)
+            || ::dynamo_metrics::__private::bounds(__DYNAMO_METRICS_BOUNDS)
         }},
     }
 }
@@ -160,7 +180,7 @@ fn register(fields: &[Field]) -> TokenStream {
                 let place = at;
                 at += 1;
                 quote_spanned! {ty.span()=>
-                    #ident: ::dynamo_metrics::__private::set_field::<#ty>(
+                    #ident: <#ty as ::dynamo_metrics::__private::MetricField>::register_in(
                         scope, Self::INFO, #place, labels,
                     )?
                 }
@@ -171,7 +191,7 @@ fn register(fields: &[Field]) -> TokenStream {
                 )?
             },
             Role::Skipped => quote_spanned! {ty.span()=>
-                #ident: ::core::default::Default::default()
+                #ident: <#ty as ::core::default::Default>::default()
             },
         }
     });

@@ -8,12 +8,14 @@ mod parse;
 use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt as _;
 use syn::{
-    Data, DeriveInput, Error, Expr, ExprArray, Fields, Generics, Ident, Lit, LitFloat, Result, Type,
+    Data, DeriveInput, Error, Expr, ExprArray, Fields, Generics, Ident, Lit, LitFloat, Path,
+    Result, Type,
 };
 
 use crate::docs::Docs;
+use crate::home::moved;
 use crate::label::check_name;
-use parse::{Each, FieldArguments, Label, Name, Prefix, SetArguments, Unit, number};
+use parse::{Each, FieldArguments, Label, Name, Native, Prefix, SetArguments, Unit, number};
 
 /// Most bounds that a histogram may have, as the core has it.
 const MOST_BOUNDS: usize = 256;
@@ -23,12 +25,14 @@ struct Set {
     ident: Ident,
     generics: Generics,
     body: Body,
+    /// Where the core is.
+    home: Option<Path>,
 }
 
 enum Body {
     Fields(Box<Description>, Vec<Field>),
     /// A set in a name of its own.
-    Within(Type),
+    Within(Box<Type>),
 }
 
 struct Description {
@@ -56,17 +60,19 @@ struct Metric {
     source: String,
     unit: Option<Unit>,
     buckets: Option<Buckets>,
-    native: Option<Option<Expr>>,
+    native: Option<Native>,
     exemplars: bool,
     aliases: Vec<String>,
-    /// Labels that do not change.
-    constants: Vec<(String, Expr)>,
+    constants: Vec<Constant>,
     /// Names of labels whose values come at run time.
     names: Vec<Name>,
     each: Option<Each>,
     time_to_live: Option<Expr>,
     series_cap: Option<Expr>,
 }
+
+/// A label that does not change, and its value.
+type Constant = (String, Expr);
 
 /// What makes buckets.
 enum Buckets {
@@ -81,7 +87,8 @@ enum Buckets {
 }
 
 pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
-    Ok(expand::expand(&Set::read(syn::parse2(item)?)?))
+    let set = Set::read(syn::parse2(item)?)?;
+    Ok(moved(expand::expand(&set), set.home.as_ref()))
 }
 
 impl Set {
@@ -90,11 +97,12 @@ impl Set {
         let Data::Struct(data) = data else {
             return Err(Error::new_spanned(ident, "expected a struct: its fields are metrics"));
         };
-        let arguments = SetArguments::read(&attrs)?;
+        let mut arguments = SetArguments::read(&attrs)?;
+        let home = arguments.home.take();
         let body = match data.fields {
             Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
-                let within = fields.unnamed.into_iter().next().map(|field| field.ty);
-                within.map(Body::Within).ok_or_else(|| {
+                let within = fields.unnamed.into_iter().next();
+                within.map(|field| Body::Within(Box::new(field.ty))).ok_or_else(|| {
                     Error::new_spanned(&ident, "expected a struct: its fields are metrics")
                 })?
             }
@@ -118,7 +126,7 @@ impl Set {
                 return Err(Error::new_spanned(&ident, "a set needs at least one metric"));
             }
         }
-        Ok(Self { ident, generics, body })
+        Ok(Self { ident, generics, body, home })
     }
 }
 
@@ -186,7 +194,8 @@ impl Metric {
     fn read(ident: &Ident, ty: &Type, arguments: FieldArguments, docs: &Docs) -> Result<Self> {
         let (name, span) = match &arguments.name {
             Some(name) => (name.value(), name.span()),
-            None => (ident.unraw().to_string(), ident.span()),
+            // `_` in front says that nobody reads the field.
+            None => (ident.unraw().to_string().trim_start_matches('_').to_owned(), ident.span()),
         };
         check_metric_name(&name, span)?;
         for alias in &arguments.aliases {
@@ -241,11 +250,14 @@ impl Buckets {
                 None => Self::Other(Expr::Array(array)),
             },
             Expr::Path(path) => {
+                let of_self = path.path.segments.first().is_some_and(|first| first.ident == "Self");
                 let last = path.path.segments.last().map(|last| last.ident.unraw().to_string());
                 let last = last.unwrap_or_default();
                 // As names are written everywhere: functions small, constants not.
                 if last.starts_with(|c: char| c.is_lowercase() || c == '_') {
                     Self::Function(Expr::Path(path))
+                } else if of_self {
+                    Self::Other(Expr::Path(path))
                 } else {
                     Self::Constant(Expr::Path(path))
                 }
@@ -271,7 +283,7 @@ fn check_repeated(fields: &[Field]) -> Result<()> {
 }
 
 /// Labels that do not change, and the names of others.
-fn split(labels: Vec<Label>) -> Result<(Vec<(String, Expr)>, Vec<Name>)> {
+fn split(labels: Vec<Label>) -> Result<(Vec<Constant>, Vec<Name>)> {
     let mut seen: Vec<String> = Vec::new();
     let (mut constants, mut names) = (Vec::new(), Vec::new());
     for Label { name, value } in labels {

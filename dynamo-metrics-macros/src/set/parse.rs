@@ -4,12 +4,14 @@ use proc_macro2::Span;
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Error, Expr, Ident, LitInt, LitStr, Result, Token, Type, parenthesized};
+use syn::{
+    Attribute, Error, Expr, Ident, LitInt, LitStr, Path, Result, Token, Type, parenthesized,
+};
 
 use crate::text::{nearest, unknown};
 
 /// Every argument of `#[metric_set(..)]`.
-const OF_SET: [&str; 5] = ["prefix", "fixed_prefix", "name", "help", "source"];
+const OF_SET: [&str; 6] = ["prefix", "fixed_prefix", "name", "help", "source", "crate"];
 
 /// Every argument of `#[metric(..)]`.
 const OF_FIELD: [&str; 14] = [
@@ -46,6 +48,7 @@ pub(super) struct SetArguments {
     pub(super) name: Option<LitStr>,
     pub(super) help: Option<LitStr>,
     pub(super) source: Option<LitStr>,
+    pub(super) home: Option<Path>,
 }
 
 #[derive(Default)]
@@ -55,8 +58,7 @@ pub(super) struct FieldArguments {
     pub(super) source: Option<LitStr>,
     pub(super) unit: Option<Unit>,
     pub(super) buckets: Option<Expr>,
-    /// Without an expression, the default ones.
-    pub(super) native: Option<Option<Expr>>,
+    pub(super) native: Option<Native>,
     pub(super) exemplars: Option<Span>,
     pub(super) aliases: Vec<LitStr>,
     pub(super) labels: Option<Vec<Label>>,
@@ -67,6 +69,12 @@ pub(super) struct FieldArguments {
     pub(super) skip: Option<Span>,
     /// The first argument that is neither `flatten` nor `skip`.
     pub(super) other: Option<Ident>,
+}
+
+/// Which native buckets.
+pub(super) enum Native {
+    Default,
+    Given(Expr),
 }
 
 pub(super) struct Unit {
@@ -110,6 +118,10 @@ impl SetArguments {
             "name" => set_once(&mut arguments.name, key, || value(input)),
             "help" => set_once(&mut arguments.help, key, || value(input)),
             "source" => set_once(&mut arguments.source, key, || value(input)),
+            "crate" => set_once(&mut arguments.home, key, || {
+                input.parse::<Token![=]>()?;
+                input.call(Path::parse_mod_style)
+            }),
             other => Err(Error::new(key.span(), unknown(other, &OF_SET))),
         })?;
         Ok(arguments)
@@ -135,8 +147,8 @@ impl FieldArguments {
             "unit" => set_once(&mut self.unit, key, || value(input)),
             "buckets" => set_once(&mut self.buckets, key, || value(input)),
             "native" => set_once(&mut self.native, key, || {
-                let has_value = input.peek(Token![=]);
-                if has_value { value(input).map(Some) } else { Ok(None) }
+                let is_given = input.peek(Token![=]);
+                if is_given { value(input).map(Native::Given) } else { Ok(Native::Default) }
             }),
             "exemplars" => set_once(&mut self.exemplars, key, || Ok(key.span())),
             "alias" => {
@@ -165,6 +177,10 @@ impl FieldArguments {
 
 impl Parse for Unit {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
+        if let Ok(quoted) = input.fork().parse::<LitStr>() {
+            let why = format!("a unit is written without quotation marks: {}", quoted.value());
+            return Err(Error::new(quoted.span(), why));
+        }
         let ident: Ident = input.parse()?;
         let (span, written) = (ident.span(), ident.to_string());
         if let Some((text, variant)) = UNITS.into_iter().find(|(text, _)| *text == written) {

@@ -246,7 +246,7 @@ impl<const N: usize> Table<N> {
     /// The value that reads so, or the place where it would be.
     fn find(&self, text: &str, hash: u64) -> Result<&Bounded<N>, usize> {
         let mask = self.places.len() - 1;
-        let mut at = hash as usize & mask;
+        let mut at = usize::try_from(hash & mask as u64).unwrap_or_default();
         loop {
             let Some(placed) = self.places[at].get() else { return Err(at) };
             if placed.hash == hash && placed.value.as_str() == text {
@@ -321,7 +321,9 @@ mod tests {
         };
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(read)).collect();
-            threads.into_iter().for_each(|thread| drop(thread.join().unwrap()));
+            for thread in threads {
+                thread.join().unwrap();
+            }
         });
         let mut indices: Vec<usize> = read().iter().map(|(index, _)| *index).collect();
         indices.sort_unstable();

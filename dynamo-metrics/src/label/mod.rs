@@ -150,8 +150,19 @@ impl LabelInfo {
     /// The label `name` with the values of `V`.
     #[must_use]
     pub const fn of<V: LabelValue + ?Sized>(name: &'static str) -> Self {
-        let values = match V::COUNT {
-            _ if !V::LABELS.is_empty() => LabelValues::Closed(V::LABELS),
+        Self::known(name, V::COUNT, V::LABELS)
+    }
+
+    /// The label `name` with so many values, and what they are, as far as it is known.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn known(
+        name: &'static str,
+        count: Option<usize>,
+        labels: &'static [&'static str],
+    ) -> Self {
+        let values = match count {
+            _ if !labels.is_empty() => LabelValues::Closed(labels),
             Some(count) => LabelValues::Bounded(count),
             None => LabelValues::Open,
         };

@@ -176,16 +176,15 @@ impl SetInfo {
 }
 
 impl MetricInfo {
-    #[doc(hidden)]
-    #[must_use]
-    pub const fn new<F: MetricField>(name: &'static str, help: &'static str) -> Self {
+    /// What the type of a field says.
+    pub(super) const fn of<F: MetricField>() -> Self {
         Self {
-            name,
+            name: "",
             aliases: &[],
             kind: F::KIND,
             form: F::FORM,
             unit: None,
-            help,
+            help: "",
             source: "",
             constants: &[],
             labels: F::LABELS,
@@ -196,6 +195,13 @@ impl MetricInfo {
             time_to_live: None,
             series_cap: None,
         }
+    }
+
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn named(mut self, name: &'static str, help: &'static str) -> Self {
+        (self.name, self.help) = (name, help);
+        self
     }
 
     #[doc(hidden)]

@@ -256,3 +256,46 @@ impl<M: Metric> fmt::Debug for OpenFamily<M> {
         f.debug_struct("OpenFamily").field("name", &self.core.head.name).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::label::LabelSet;
+    use crate::metric::Counter;
+    use crate::registry::{Family, Registry};
+
+    #[derive(LabelSet)]
+    struct Call {
+        cached: bool,
+    }
+
+    /// Whether a look-up goes by the index alone.
+    fn is_indexed(family: &Family<Call, Counter>, cached: bool) -> bool {
+        family.dense[usize::from(cached)].get().is_some()
+    }
+
+    #[test]
+    fn whoever_finds_a_series_that_another_handle_made_goes_by_its_index_then() {
+        let registry = Registry::new();
+        let register = || registry.counter("x_total", "").family::<Call>().unwrap();
+        let (maker, finder) = (register(), register());
+        maker.with_ref(&Call { cached: true }, Counter::inc);
+        assert!(is_indexed(&maker, true) && !is_indexed(&finder, true));
+        finder.with_ref(&Call { cached: true }, Counter::inc);
+        assert!(is_indexed(&finder, true) && !is_indexed(&finder, false));
+        assert_eq!(maker.with(&Call { cached: true }).get(), 2);
+    }
+
+    #[test]
+    fn what_is_another_registrations_is_not_held() {
+        let registry = Registry::new();
+        let mortal = registry.counter("x_total", "").label("cached", "true");
+        let mortal = mortal.time_to_live(Duration::from_secs(1)).dynamic_family(["other"]).unwrap();
+        mortal.with_ref([""], Counter::inc);
+        let family: Family<Call, Counter> = registry.counter("x_total", "").family().unwrap();
+        family.with_ref(&Call { cached: true }, Counter::inc);
+        assert_eq!(family.with(&Call { cached: true }).get(), 2);
+        assert!(!is_indexed(&family, true));
+    }
+}

@@ -1,10 +1,11 @@
 //! What a field of a set may be, and which attributes it may have.
 
 use super::builder::MetricBuilder;
-use super::catalogue::{Form, MetricInfo};
+use super::catalogue::{Form, MetricInfo, SetInfo};
 use super::error::RegisterError;
 use super::families::{DynamicFamily, Family};
 use super::lazy::Lazy;
+use super::scope::Scope;
 use crate::label::{LabelInfo, LabelSet, LabelValue};
 use crate::metric::{
     Buckets, BucketsError, Counter, FloatCounter, FloatGauge, Gauge, Histogram, Info, Metric,
@@ -19,7 +20,24 @@ use crate::metric::{
             `Histogram`, `Info` or `StateSet`, a `Family`, `DynamicFamily`, `Lazy` or array of one, \
             a set with `#[metric(flatten)]`, or something that has a default with `#[metric(skip)]`"
 )]
-pub trait MetricField: sealed::Field {}
+pub trait MetricField: sealed::Field {
+    /// What its type says of it.
+    #[doc(hidden)]
+    const INFO: MetricInfo = MetricInfo::of::<Self>();
+
+    /// Registers the metric that the set has at `at`.
+    #[doc(hidden)]
+    fn register_in(
+        scope: &Scope,
+        set: &'static SetInfo,
+        at: usize,
+        labels: &[(&str, &str)],
+    ) -> Result<Self, RegisterError> {
+        let info = &set.metrics[at];
+        let builder = MetricBuilder::of(scope, info)?.labels(labels).labels(info.constants);
+        Self::register(builder, info)
+    }
+}
 
 /// A metric with buckets.
 #[diagnostic::on_unimplemented(message = "`{Self}` has no buckets: only a `Histogram` has some")]
@@ -62,7 +80,6 @@ pub trait ByEnum: MetricField {}
     note = "give a `[f64; N]`, a `&[f64]`, a `Buckets`, or a `Result<Buckets, BucketsError>`"
 )]
 #[doc(hidden)]
-
 pub trait IntoBuckets {
     fn into_buckets(self) -> Result<Buckets, BucketsError>;
 }
@@ -73,7 +90,6 @@ pub trait IntoBuckets {
     note = "give a `NativeBuckets`, or a `Result<NativeBuckets, BucketsError>`"
 )]
 #[doc(hidden)]
-
 pub trait IntoNative {
     fn into_native(self) -> Result<NativeBuckets, BucketsError>;
 }

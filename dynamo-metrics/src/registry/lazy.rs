@@ -57,7 +57,6 @@ impl<M: Metric> Lazy<M> {
 
     /// Removes the series; whether it was there. Handles that used it, this one among them, record to
     /// a value that is not shown any more; who registers it again has a new one.
-    #[expect(clippy::must_use_candidate, reason = "removing is the point")]
     pub fn remove(&self) -> bool {
         self.core.remove(&self.group, &[])
     }

@@ -62,9 +62,7 @@ pub(crate) use scope::Place;
 pub use scope::Scope;
 pub use set::MetricSet;
 #[doc(hidden)]
-pub use set::{
-    bounds, bounds_fault, default_native, enter, field as set_field, fits, has_labels, native,
-};
+pub use set::{bounds, bounds_fault, default_native, enter, fits, has_labels, native, share_names};
 pub use source::CollectorHandle;
 pub(crate) use source::{Answer, Ask, Asked, Failure, SameLabel, SourceKind, Trouble};
 #[cfg(feature = "exporter")]

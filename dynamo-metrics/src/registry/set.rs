@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use super::builder::MetricBuilder;
 use super::catalogue::SetInfo;
 use super::error::RegisterError;
-use super::field::{ByEnum, ByName, IntoBuckets, IntoNative, MetricField};
+use super::field::{ByEnum, ByName, IntoBuckets, IntoNative};
 use super::scope::Scope;
-use crate::label::LabelValue;
 use crate::metric::{Buckets, BucketsError, NativeBuckets};
 
 /// Metrics that belong together: a struct whose fields are metrics.
@@ -74,37 +72,20 @@ pub fn enter(info: &'static SetInfo, scope: &Scope) -> Scope {
     scope.enter(info)
 }
 
-/// Registers the metric of a set that `info` has at `at`.
-#[doc(hidden)]
-#[expect(clippy::missing_errors_doc, reason = "no public API")]
-pub fn field<F: MetricField>(
-    scope: &Scope,
-    info: &'static SetInfo,
-    at: usize,
-    labels: &[(&str, &str)],
-) -> Result<F, RegisterError> {
-    let info = &info.metrics[at];
-    let builder = MetricBuilder::of(scope, info)?.labels(labels).labels(info.constants);
-    F::register(builder, info)
-}
-
 /// Buckets, of whatever makes some.
 #[doc(hidden)]
-#[expect(clippy::missing_errors_doc, reason = "no public API")]
 pub fn bounds(bounds: impl IntoBuckets) -> Result<Buckets, BucketsError> {
     bounds.into_buckets()
 }
 
 /// Native buckets, of whatever makes some.
 #[doc(hidden)]
-#[expect(clippy::missing_errors_doc, reason = "no public API")]
 pub fn native(buckets: impl IntoNative) -> Result<NativeBuckets, BucketsError> {
     buckets.into_native()
 }
 
 /// Native buckets of those who do not say which.
 #[doc(hidden)]
-#[expect(clippy::missing_errors_doc, reason = "no public API")]
 pub fn default_native() -> Result<NativeBuckets, BucketsError> {
     Ok(NativeBuckets::default())
 }
@@ -135,11 +116,11 @@ pub const fn bounds_fault(bounds: &[f64]) -> Option<&'static str> {
     None
 }
 
-/// Whether an array has one metric for each value of `V`.
+/// Whether an array has one metric for each of these values.
 #[doc(hidden)]
 #[must_use]
-pub const fn fits<F: ByEnum, V: LabelValue>() -> bool {
-    F::SIZE == V::LABELS.len()
+pub const fn fits<F: ByEnum>(values: &[&str]) -> bool {
+    F::SIZE == values.len()
 }
 
 /// Whether a family has so many labels.
@@ -147,6 +128,74 @@ pub const fn fits<F: ByEnum, V: LabelValue>() -> bool {
 #[must_use]
 pub const fn has_labels<F: ByName>(names: usize) -> bool {
     F::SIZE == names
+}
+
+/// Whether a metric within a set has one of these names, or one of those of these sets, wherever all
+/// of them are registered.
+#[doc(hidden)]
+#[must_use]
+pub const fn share_names(set: &SetInfo, names: &[&str], sets: &[&SetInfo]) -> bool {
+    // Its names start with something that others' do not, by chance apart.
+    if set.prefix_is_fixed {
+        return false;
+    }
+    let mut i = 0;
+    while i < set.metrics.len() {
+        let metric = &set.metrics[i];
+        if is_in(metric.name, names, sets) {
+            return true;
+        }
+        let mut j = 0;
+        while j < metric.aliases.len() {
+            if is_in(metric.aliases[j], names, sets) {
+                return true;
+            }
+            j += 1;
+        }
+        i += 1;
+    }
+    let mut i = 0;
+    while i < set.sets.len() {
+        if share_names(set.sets[i], names, sets) {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+const fn is_in(name: &str, names: &[&str], sets: &[&SetInfo]) -> bool {
+    let mut i = 0;
+    while i < names.len() {
+        if same(name, names[i]) {
+            return true;
+        }
+        i += 1;
+    }
+    let mut i = 0;
+    while i < sets.len() {
+        if share_names(sets[i], &[name], &[]) {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+/// Equality, which strings have not yet where the program is built.
+const fn same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < one.len() {
+        if one[i] != other[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
 }
 
 #[cfg(test)]
