@@ -1,6 +1,5 @@
 //! The outermost layer: when a request arrived, and whether it came through to be served.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use dynamo_metrics::clock::{self, Instant};
-use dynamo_metrics::llm::{CancelReason, RejectMetrics, RejectReason};
+use dynamo_metrics::llm::{CancelReason, RejectMetrics, RejectReason, UserFunction};
 use dynamo_metrics::registry::{RegisterError, Scope};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -239,10 +238,7 @@ where
 {
     fn advance(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Response<R>, S::Error>> {
         let mut this = self.project();
-        // What a user wrote may panic; the error goes on.
-        let said = |error: &S::Error| {
-            catch_unwind(AssertUnwindSafe(|| this.reasons.reason(error))).ok().flatten()
-        };
+        let said = |error: &S::Error| UserFunction::Reason.ask(|| this.reasons.reason(error));
         if this.request.is_some() {
             if let Err(error) = ready!(this.service.poll_ready(cx)) {
                 *this.request = None;

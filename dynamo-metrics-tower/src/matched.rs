@@ -128,7 +128,7 @@ mod tests {
     fn the_table_has_an_end() {
         // Named alike, so that all are one endpoint.
         let template = |number| format!("/{}", "/".repeat(number));
-        let matched = Matched::new(&Registry::new().component("api"), None);
+        let matched = Matched::new(&Registry::new().component("api"), &RouteKinds::default());
         for number in 0..PLACES {
             assert!(matched.find(&template(number)).is_some());
         }

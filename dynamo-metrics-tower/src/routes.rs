@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use dynamo_metrics::llm::stream::ChooseReader;
-use dynamo_metrics::llm::{EndpointMetrics, Side};
+use dynamo_metrics::llm::{EndpointMetrics, Side, UserFunction};
 use foldhash::fast::RandomState;
 use http::Request;
 use http::header::CONTENT_TYPE;
@@ -54,9 +53,8 @@ impl Routes {
     /// The same, if the path is none of the known ones.
     fn find_by_more<B>(&self, request: &Request<B>, path: &str) -> Option<&Route> {
         if let Some((choose, routes)) = &self.chosen {
-            // What a user wrote may panic; the request goes on.
             let head = RequestHead::of(request);
-            let chosen = catch_unwind(AssertUnwindSafe(|| choose(&head))).ok().flatten();
+            let chosen = UserFunction::Endpoint.ask(|| choose(&head));
             if let Some(route) = chosen.and_then(|index| routes.get(index)) {
                 return Some(route);
             }

@@ -35,6 +35,7 @@ mod slo;
 pub mod stream;
 mod streams;
 mod tokens;
+mod users;
 
 pub use body::ResponseBody;
 pub use cancel::CancelReason;
@@ -52,3 +53,4 @@ pub use reading::RequestRead;
 pub use request::{RequestMetrics, RequestType};
 pub use response::ResponseState;
 pub use slo::Slo;
+pub use users::UserFunction;

@@ -4,7 +4,6 @@
 //! length, at once if there is nothing to send, or because the client is gone. The first of these
 //! that is seen ends the request; a drop without any of them is read by what came before.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use super::outcome::{End, Outcome};
 use super::reading::{First, Reading, RequestRead, Start};
 use super::request::{FrontendCall, RequestMetrics};
 use super::stream::{ChooseReader, Seen, is_event_stream, is_grpc};
+use super::users::UserFunction;
 use crate::clock::{self, Instant};
 
 /// What a timer may be early by, to another clock than its own.
@@ -231,12 +231,10 @@ impl ResponseState {
         if endpoint.is_none() && self.frontend.is_none() {
             return;
         }
-        // What a user wrote may panic; the answer goes on without it.
-        let ask =
-            |choose: &ChooseReader| catch_unwind(AssertUnwindSafe(|| choose(head))).ok().flatten();
+        let choose = |choose: &ChooseReader| UserFunction::Reader.ask(|| choose(head));
         let chosen = endpoint
-            .and_then(|endpoint| endpoint.reader().and_then(ask))
-            .or_else(|| self.choose_reader.as_ref().and_then(ask));
+            .and_then(|endpoint| endpoint.reader().and_then(choose))
+            .or_else(|| self.choose_reader.as_ref().and_then(choose));
         let start = self.token_start.take().unwrap_or(Start::At(self.call.started()));
         self.reading = match chosen {
             Some(reader) => Some(Reading::with(reader, start, now)),

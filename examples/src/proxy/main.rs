@@ -29,7 +29,6 @@ mod tunnel;
 mod upstream;
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -40,8 +39,8 @@ use dynamo_metrics::exporter::Exporter;
 use dynamo_metrics::health::Health;
 use dynamo_metrics::llm::{FrontendMetrics, register_uptime};
 use dynamo_metrics::registry::Registry;
+use dynamo_metrics_examples::{bind, interrupt, say};
 use dynamo_metrics_tower::{ConnectionMetrics, MetricsLayer};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_layer::Layer as _;
 
@@ -135,30 +134,6 @@ async fn run(options: Options) -> anyhow::Result<()> {
     drop(stopping);
     let _ = exported.await;
     Ok(())
-}
-
-async fn bind(option: &str, address: &str) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).await;
-    listener.with_context(|| format!("cannot listen on {address} (choose another by {option})"))
-}
-
-async fn interrupt() {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
-}
-
-/// Prints `text`; a terminal that is gone is no reason to stop.
-fn say(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// What is said once the addresses of the proxy and of its metrics are known.

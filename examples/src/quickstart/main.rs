@@ -30,7 +30,7 @@ use dynamo_metrics::exporter::{Backends, DEFAULT_ADDRESS, Exporter};
 use dynamo_metrics::health::Health;
 use dynamo_metrics::llm::register_uptime;
 use dynamo_metrics::registry::Registry;
-use tokio::net::TcpListener;
+use dynamo_metrics_examples::{bind, interrupt, say};
 use tokio::sync::watch;
 
 use api::App;
@@ -159,7 +159,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let stopping = health.hold("stopping");
     let _ = stop.send(true);
     let _ = shown.await;
-    screen::say(&format!(
+    say(&format!(
         "\nstopping: waiting for answers to end (at most {} s; Ctrl-C again cuts them)\n",
         DRAIN.as_secs()
     ));
@@ -178,24 +178,6 @@ async fn run(options: Options) -> anyhow::Result<()> {
     drop(stopping);
     let _ = exported.await;
     Ok(())
-}
-
-async fn bind(option: &str, address: &str) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).await;
-    listener.with_context(|| format!("cannot listen on {address} (choose another by {option})"))
-}
-
-async fn interrupt() {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
 }
 
 async fn timeout(seconds: Option<u64>) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use dynamo_metrics::llm::UNKNOWN_MODEL;
 use dynamo_metrics::metric::HistogramSnapshot;
 use dynamo_metrics::metric::visit::{Family, Number, Series, Value, Visitor};
 use dynamo_metrics::registry::Registry;
+use dynamo_metrics_examples::say;
 use tokio::time::MissedTickBehavior;
 
 use crate::protocol::Protocol;
@@ -32,12 +33,6 @@ struct Board {
     first_token: Option<HistogramSnapshot>,
     next_token: Option<HistogramSnapshot>,
     outcomes: BTreeMap<String, u64>,
-}
-
-/// Prints `text`; a terminal that is gone is no reason to stop.
-pub(crate) fn say(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Refreshes the terminal each second, until `stop` is ready.
