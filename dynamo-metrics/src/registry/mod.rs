@@ -19,6 +19,7 @@ mod any;
 mod below;
 mod builder;
 pub mod catalogue;
+mod choices;
 mod error;
 mod errors;
 mod families;
