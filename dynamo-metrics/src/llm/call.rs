@@ -8,10 +8,30 @@ use super::endpoint::EndpointMetrics;
 use super::outcome::{End, Outcome};
 use super::tokens::Beat;
 use crate::clock::{self, Instant};
+use crate::metric::TraceContext;
 
 thread_local! {
     /// The endpoints whose requests a layer is polling on this thread, outermost first.
     static COUNTED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a call is that is dropped before its end, and was no panic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// Neither a success nor a failure.
+    Separate,
+    /// A failure.
+    Error,
+    /// Nothing that is counted.
+    Ignore,
+}
+
+/// How a call is counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) cancelled: Cancelled,
+    /// It is in flight until its end.
+    pub(crate) in_flight: bool,
 }
 
 /// One run of an endpoint. Dropped without an end, it counts as cancelled, or as a panic if the
@@ -25,6 +45,11 @@ pub struct Call {
     running: bool,
     /// Whoever waits for the endpoint's last open request waits for this one.
     open: bool,
+    terms: Terms,
+    /// Whether it went well, where somebody knows better than its value's type.
+    verdict: Option<bool>,
+    /// Where its exemplars lead.
+    trace: Option<TraceContext>,
 }
 
 /// While it lives, calls of an endpoint on this thread are parts of one that is counted already.
@@ -36,17 +61,28 @@ pub(crate) struct Serving {
     _not_send: PhantomData<*const ()>,
 }
 
+impl Terms {
+    pub(crate) const fn new() -> Self {
+        Self { cancelled: Cancelled::Separate, in_flight: true }
+    }
+}
+
 impl Call {
     /// Counts a run of `endpoint`, unless it is a part of one that a layer counts.
     pub(crate) fn start(endpoint: EndpointMetrics) -> Self {
+        Self::start_as(endpoint, Terms::new())
+    }
+
+    /// The same, counted otherwise.
+    pub(crate) fn start_as(endpoint: EndpointMetrics, terms: Terms) -> Self {
         let id = endpoint.id();
         // Past the end of the thread's life there is no layer around either.
         let counted = COUNTED.try_with(|counted| counted.borrow().contains(&id)).unwrap_or(false);
         let endpoint = (!counted).then_some(endpoint);
         if let Some(endpoint) = &endpoint {
-            endpoint.start();
+            endpoint.start(terms);
         }
-        Self { start: clock::now(), endpoint, running: false, open: false }
+        Self { endpoint, terms, ..Self::unmeasured() }
     }
 
     /// The call is open until its end, for whoever waits for the last one.
@@ -60,7 +96,15 @@ impl Call {
 
     /// A call that nobody counts.
     pub(crate) fn unmeasured() -> Self {
-        Self { start: clock::now(), endpoint: None, running: false, open: false }
+        Self {
+            start: clock::now(),
+            endpoint: None,
+            running: false,
+            open: false,
+            terms: Terms::new(),
+            verdict: None,
+            trace: None,
+        }
     }
 
     pub(crate) fn started(&self) -> Instant {
@@ -92,14 +136,62 @@ impl Call {
         }
     }
 
+    /// Somebody knows whether the call went well, if it comes to its end.
+    pub(crate) fn judge(&mut self, ok: bool) {
+        self.verdict = Some(ok);
+    }
+
+    /// The trace that the call belongs to.
+    pub(crate) fn trace(&mut self, trace: Option<TraceContext>) {
+        self.trace = trace;
+    }
+
+    /// Whether somebody counts it, and an error would be one.
+    pub(crate) fn may_fail(&self) -> bool {
+        self.endpoint.is_some() && self.verdict != Some(true)
+    }
+
     /// Ends the call; the first end counts.
+    #[inline]
     pub(crate) fn end(&mut self, end: End) {
-        if let Some(endpoint) = self.endpoint.take() {
-            endpoint.end(end, self.start.elapsed());
-            if self.open {
-                endpoint.open().leave();
-            }
+        self.end_with(end, None);
+    }
+
+    /// The same, as an error of this label.
+    pub(crate) fn end_as(&mut self, end: End, error: &str) {
+        self.end_with(end, Some(error));
+    }
+
+    #[inline]
+    fn end_with(&mut self, end: End, error: Option<&str>) {
+        let Some(endpoint) = self.endpoint.take() else { return };
+        let _entered = self.trace.map(TraceContext::enter);
+        if let Some(end) = self.judged(end) {
+            endpoint.end(end, self.start.elapsed(), error);
         }
+        if self.terms.in_flight {
+            endpoint.leave();
+        }
+        if self.open {
+            endpoint.open().leave();
+        }
+    }
+
+    /// The end as it is counted; `None` if it is not.
+    fn judged(&self, end: End) -> Option<End> {
+        let outcome = match (end.outcome, self.terms.cancelled, self.verdict) {
+            (Outcome::Cancelled, Cancelled::Ignore, _) => return None,
+            (Outcome::Cancelled, Cancelled::Error, _) => Outcome::ServerError,
+            (Outcome::Success, _, Some(false)) => Outcome::ServerError,
+            // What the head of an answer says may be overruled, and what became of its body not.
+            (
+                Outcome::ClientError | Outcome::ServerError | Outcome::Timeout | Outcome::Rejected,
+                _,
+                Some(true),
+            ) if !end.in_body => Outcome::Success,
+            (outcome, ..) => outcome,
+        };
+        Some(End { outcome, ..end })
     }
 
     /// Runs a part of the call: polls what it is waiting for. A panic in there is this call's, even

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::attribute::Known;
+use super::call::Terms;
 use super::idle::Open;
 use super::outcome::{ERROR_TYPES, End, ErrorType, OUTCOMES, Outcome};
 use super::queue::QueueMetrics;
@@ -13,7 +14,7 @@ use super::tokens::{self, Beat};
 use crate::clock::{self, Instant};
 use crate::label::LabelSet;
 use crate::metric::{Counter, FloatGauge, Histogram, NativeBuckets, UpDownCounter};
-use crate::registry::{Family, RegisterError, Scope};
+use crate::registry::{Family, OpenFamily, RegisterError, Scope};
 use crate::unit::Unit;
 
 /// The prefix where the scope has none of its own.
@@ -65,6 +66,8 @@ struct Metrics {
     requests: Counter,
     outcomes: [Counter; OUTCOMES.len()],
     errors: [Counter; ERROR_TYPES.len()],
+    /// The same family, for errors that users name.
+    named_errors: OpenFamily<Counter>,
     cancellations: Counter,
     in_flight: UpDownCounter,
     duration: Histogram,
@@ -153,8 +156,9 @@ impl EndpointMetrics {
             .labels(labels);
         let outcomes: Family<ByOutcome, Counter> =
             counter("request_outcomes_total", "Requests that ended, by how they did.").family()?;
-        let errors: Family<ByErrorType, Counter> =
-            counter("errors_total", "Requests that failed, by what went wrong.").family()?;
+        let errors = || counter("errors_total", "Requests that failed, by what went wrong.");
+        let named_errors = errors().named_family(ByErrorType::NAMES)?;
+        let errors: Family<ByErrorType, Counter> = errors().family()?;
         Ok(Self(Arc::new(Metrics {
             open: Open::new(),
             id,
@@ -162,6 +166,7 @@ impl EndpointMetrics {
             requests: counter("requests_total", "Requests that ended, whatever way.").register()?,
             outcomes: OUTCOMES.map(|outcome| outcomes.with(&ByOutcome { outcome })),
             errors: ERROR_TYPES.map(|error_type| errors.with(&ByErrorType { error_type })),
+            named_errors,
             cancellations: counter(
                 "cancellation_total",
                 "Requests whose client left before the end.",
@@ -279,22 +284,35 @@ impl EndpointMetrics {
         self.0.id
     }
 
-    pub(super) fn start(&self) {
+    pub(super) fn start(&self, terms: Terms) {
         self.0.started.inc();
-        self.0.in_flight.inc();
+        if terms.in_flight {
+            self.0.in_flight.inc();
+        }
     }
 
-    pub(super) fn end(&self, end: End, duration: Duration) {
+    /// A request that was in flight is it no longer.
+    pub(super) fn leave(&self) {
+        self.0.in_flight.dec();
+    }
+
+    /// A request ended; `named` is what went wrong, if that has a name of its own.
+    pub(super) fn end(&self, end: End, duration: Duration, named: Option<&str>) {
         self.0.requests.inc();
         self.0.outcomes[end.outcome as usize].inc();
         if end.outcome == Outcome::Cancelled {
             self.0.cancellations.inc();
         }
-        if let Some(error) = ErrorType::of(end) {
-            self.0.errors[error as usize].inc();
+        match (ErrorType::of(end), named) {
+            (None, _) => {}
+            (Some(error), None) => self.0.errors[error as usize].inc(),
+            (Some(_), Some(named)) => {
+                if let Some(errors) = self.0.named_errors.with(&[named]) {
+                    errors.inc();
+                }
+            }
         }
         self.0.duration.observe_duration(duration);
-        self.0.in_flight.dec();
     }
 
     pub(super) fn beat(&self, beat: Beat) {

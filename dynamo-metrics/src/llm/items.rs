@@ -1,6 +1,7 @@
 //! A stream of items that ends a call where it ends itself.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -15,15 +16,24 @@ use crate::clock;
 pin_project! {
     /// A stream whose items are tokens: the call that made it lasts until it ends or is dropped.
     ///
-    /// The first item gives the time to the first token, each other one an inter-token latency. An
+    /// The first token gives the time to the first token, those after it inter-token latencies. An
     /// item that is an error makes the call a failure.
     pub struct Metered<S, F> {
         // Before the stream, so that the call has its end when the stream's own drop runs.
         state: State,
-        is_error: F,
+        hear: F,
         #[pin]
         inner: S,
     }
+}
+
+/// What an item has to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// The call failed.
+    Error,
+    /// So many tokens.
+    Tokens(u64),
 }
 
 #[derive(Debug)]
@@ -33,26 +43,27 @@ struct State {
     failed: bool,
 }
 
-impl<S: Stream, F: Fn(&S::Item) -> bool> Metered<S, F> {
-    pub(crate) fn new(call: Call, inner: S, is_error: F) -> Self {
+impl<S: Stream, F: FnMut(&S::Item) -> Heard> Metered<S, F> {
+    pub(crate) fn new(call: Call, inner: S, hear: F) -> Self {
         let clock = TokenClock::new(call.started());
-        Self { state: State { call, clock, failed: false }, is_error, inner }
+        Self { state: State { call, clock, failed: false }, hear, inner }
     }
 }
 
-impl<S: Stream, F: Fn(&S::Item) -> bool> Stream for Metered<S, F> {
+impl<S: Stream, F: FnMut(&S::Item) -> Heard> Stream for Metered<S, F> {
     type Item = S::Item;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
         let state = this.state;
         let item = ready!(state.call.run(|| this.inner.poll_next(cx)));
-        match &item {
+        match item.as_ref().map(|item| heard(this.hear, item)) {
             None => state.end(Outcome::Success),
-            Some(item) if (this.is_error)(item) => state.failed = true,
-            Some(_) => {
-                state.call.beat(state.clock.beat(clock::now(), 1));
-                state.call.output_tokens(1);
+            Some(Heard::Error) => state.failed = true,
+            Some(Heard::Tokens(0)) => {}
+            Some(Heard::Tokens(tokens)) => {
+                state.call.beat(state.clock.beat(clock::now(), tokens));
+                state.call.output_tokens(tokens);
             }
         }
         Poll::Ready(item)
@@ -86,6 +97,15 @@ impl<S: fmt::Debug, F> fmt::Debug for Metered<S, F> {
     }
 }
 
+/// What an item says; users' code is asked, and one that panics hears nothing.
+fn heard<T>(hear: &mut impl FnMut(&T) -> Heard, item: &T) -> Heard {
+    let heard = catch_unwind(AssertUnwindSafe(|| hear(item)));
+    heard.unwrap_or_else(|_| {
+        tracing::error!("a function that was to count tokens panicked; the item counts as none");
+        Heard::Tokens(0)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -111,7 +131,7 @@ mod tests {
         time.run(|| {
             let items = stream::iter([1, 2, 3]);
             let mut stream =
-                Box::pin(Metered::new(Call::start(endpoint.clone()), items, |_| false));
+                Box::pin(Metered::new(Call::start(endpoint.clone()), items, |_: &i32| Heard::Tokens(1)));
             let mut next = || futures_util::FutureExt::now_or_never(stream.next()).unwrap();
             time.advance(Duration::from_millis(150));
             assert_eq!(next(), Some(1));
@@ -139,8 +159,8 @@ mod tests {
     fn an_error_makes_it_a_failure_and_a_drop_a_cancellation() {
         let (_, endpoint) = endpoint();
         let run = |items: Vec<Result<u8, ()>>, take: usize| {
-            let metered =
-                Metered::new(Call::start(endpoint.clone()), stream::iter(items), Result::is_err);
+            let hear = |item: &Result<u8, ()>| item.map_or(Heard::Error, |_| Heard::Tokens(1));
+            let metered = Metered::new(Call::start(endpoint.clone()), stream::iter(items), hear);
             let mut taken = Box::pin(metered.take(take));
             while let Some(Some(_)) = futures_util::FutureExt::now_or_never(taken.next()) {}
         };

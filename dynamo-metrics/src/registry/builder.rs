@@ -169,6 +169,15 @@ impl<M: Metric> MetricBuilder<M> {
         self.group(names, true).map(|(core, group)| OpenFamily::new(core, group))
     }
 
+    /// The series of [`family`](Self::family) for labels of these names, found by text that the
+    /// caller bounds.
+    ///
+    /// # Errors
+    /// Any of [`RegisterError`].
+    pub(crate) fn named_family(self, names: &[&str]) -> Result<OpenFamily<M>, RegisterError> {
+        self.group(names, false).map(|(core, group)| OpenFamily::new(core, group))
+    }
+
     fn group(self, names: &[&str], open: bool) -> Result<Place<M>, RegisterError> {
         let made = with_maps(move || self.group_here(names, open));
         made.unwrap_or(Err(RegisterError::ThreadEnds))

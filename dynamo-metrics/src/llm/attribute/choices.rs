@@ -1,0 +1,138 @@
+//! What the arguments of an attribute choose, as far as it is known when the program is built.
+
+use std::time::Duration;
+
+use crate::llm::call::{Cancelled, Terms};
+use crate::llm::endpoint::EndpointMetrics;
+use crate::registry::{RegisterError, Scope};
+
+/// Most bounds of a histogram that an attribute may ask for.
+const MOST_BOUNDS: usize = 64;
+
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "as the options of an endpoint have them")]
+pub struct Choices {
+    pub(super) terms: Terms,
+    /// What the endpoint does; empty if nobody says.
+    pub(super) help: &'static str,
+    duration_buckets: Option<&'static [f64]>,
+    first_token_buckets: Option<&'static [f64]>,
+    inter_token_buckets: Option<&'static [f64]>,
+    slo_ttft: Option<Duration>,
+    slo_itl: Option<Duration>,
+    slo_tpot: Option<Duration>,
+    slo_e2e: Option<Duration>,
+    exemplars: bool,
+    /// Items are made whether or not somebody asks for them.
+    pushes: bool,
+}
+
+impl Default for Choices {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Choices {
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            terms: Terms::new(),
+            help: "",
+            duration_buckets: None,
+            first_token_buckets: None,
+            inter_token_buckets: None,
+            slo_ttft: None,
+            slo_itl: None,
+            slo_tpot: None,
+            slo_e2e: None,
+            exemplars: false,
+            pushes: false,
+        }
+    }
+
+    pub const fn help(self, help: &'static str) -> Self {
+        Self { help, ..self }
+    }
+
+    pub const fn cancelled(mut self, cancelled: Cancelled) -> Self {
+        self.terms.cancelled = cancelled;
+        self
+    }
+
+    pub const fn in_flight(mut self, in_flight: bool) -> Self {
+        self.terms.in_flight = in_flight;
+        self
+    }
+
+    pub const fn duration_buckets(mut self, bounds: &'static [f64]) -> Self {
+        self.duration_buckets = Some(bounds);
+        self
+    }
+
+    pub const fn first_token_buckets(mut self, bounds: &'static [f64]) -> Self {
+        self.first_token_buckets = Some(bounds);
+        self
+    }
+
+    pub const fn inter_token_buckets(mut self, bounds: &'static [f64]) -> Self {
+        self.inter_token_buckets = Some(bounds);
+        self
+    }
+
+    pub const fn slo_ttft(mut self, at_most: Duration) -> Self {
+        self.slo_ttft = Some(at_most);
+        self
+    }
+
+    pub const fn slo_itl(mut self, at_most: Duration) -> Self {
+        self.slo_itl = Some(at_most);
+        self
+    }
+
+    pub const fn slo_tpot(mut self, at_most: Duration) -> Self {
+        self.slo_tpot = Some(at_most);
+        self
+    }
+
+    pub const fn slo_e2e(mut self, at_most: Duration) -> Self {
+        self.slo_e2e = Some(at_most);
+        self
+    }
+
+    pub const fn exemplars(mut self) -> Self {
+        self.exemplars = true;
+        self
+    }
+
+    pub const fn pushes(mut self) -> Self {
+        self.pushes = true;
+        self
+    }
+
+    /// The endpoint at `place`, with what is chosen.
+    pub(super) fn register(
+        &self,
+        place: &Scope,
+        labels: &[(&str, &str)],
+    ) -> Result<EndpointMetrics, RegisterError> {
+        EndpointMetrics::register_with(place, labels)
+    }
+}
+
+/// Bounds of a histogram of times, checked when the program is built.
+#[must_use]
+#[track_caller]
+pub const fn bounds(bounds: &'static [f64]) -> &'static [f64] {
+    assert!(!bounds.is_empty(), "a histogram needs at least one bucket");
+    assert!(bounds.len() <= MOST_BOUNDS, "a histogram has at most 64 buckets");
+    let mut i = 0;
+    while i < bounds.len() {
+        assert!(!bounds[i].is_nan(), "a bucket's bound is not a number");
+        assert!(bounds[i].is_finite(), "a bucket's bound is infinite; the last bucket is there by itself");
+        assert!(bounds[i] > 0.0, "a time is longer than nothing: bounds are above zero");
+        assert!(i == 0 || bounds[i] > bounds[i - 1], "the bounds of buckets must increase");
+        i += 1;
+    }
+    bounds
+}
