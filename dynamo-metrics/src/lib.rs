@@ -103,7 +103,7 @@ pub mod __private {
         __dynamo_metrics_scope, BodyEnd, ByResult, ByStatus, ByValue, Bytes, Call, Cancelled,
         Choices, Chunk, Fallible, IntoResponseEnd, IsResult, IsValue, MayRefuse, MaybeResponse,
         Measured, Reader, Refuses, ResultEnd, Rewrap, Site, Status, StatusEnd, Tag, ToBodyEnd,
-        ValueEnd, any, bounds, error_if, error_label, fail, measured, metered, metered_bytes, ok_if,
-        one, run, start, take, traced,
+        ValueEnd, any, bounds, error_if, error_label, fail, measured, metered, metered_bytes,
+        ok_if, one, run, start, take, traced,
     };
 }

@@ -50,11 +50,7 @@ pub(super) fn bare(item: TokenStream) -> TokenStream {
 }
 
 /// A function of a block, as an endpoint; `None` if it is skipped.
-fn measured(
-    mut it: ImplItemFn,
-    prefix: &str,
-    block: &Arguments,
-) -> Result<Option<TokenStream>> {
+fn measured(mut it: ImplItemFn, prefix: &str, block: &Arguments) -> Result<Option<TokenStream>> {
     let own = match it.attrs.iter().position(is_ours) {
         None => Arguments::default(),
         Some(at) => match it.attrs.remove(at).meta {

@@ -11,10 +11,10 @@ use syn::{
     Signature, Stmt, Token, Type, parse_quote, parse_quote_spanned,
 };
 
+use super::Endpoint;
 use super::finish::Code;
 use super::parse::{Arguments, Cancelled, Objective};
 use super::returns::{Kind, Returns, bare};
-use super::Endpoint;
 
 /// How the body is made to come back here, whatever way it is left.
 enum Form {
@@ -35,25 +35,34 @@ pub(super) fn expand(endpoint: Endpoint) -> TokenStream {
         None => Form::Closure,
     };
     let nested = match &returns.kind {
-        Kind::Future { output, output_type, .. } => tail(&mut body).zip(Some((output, output_type))),
+        Kind::Future { output, output_type, .. } => {
+            let alone = body.stmts.len() == 1;
+            tail(&mut body).map(|tail| (tail, alone, output, output_type))
+        }
         _ => None,
     };
-    function.block = if let Some((tail, (returns, output))) = nested {
+    let alone = nested.is_some_and(|(tail, alone, returns, output)| {
         let form = Form::Async(tail.capture);
         let output = ReturnType::Type(Token![->](span), output.clone());
-        let whole = std::mem::replace(&mut tail.block, parse_quote!({}));
-        tail.block = around(&code, &begin, whole, &form, returns, &output, &[]);
-        body
-    } else {
-        around(&code, &begin, body, &form, &returns, &output, &wholes)
+        if alone {
+            let whole = std::mem::replace(&mut tail.block, parse_quote!({}));
+            tail.block = around(&code, &begin, whole, &form, returns, &output, &[]);
+        } else if let Some(fake_return) = fake_return(&output) {
+            tail.block.stmts.insert(0, parse_quote!(#fake_return));
+        }
+        alone
+    });
+    function.block = match alone {
+        true => body,
+        false => around(&code, &begin, body, &form, &returns, &output, &wholes),
     };
     function.into_token_stream()
 }
 
-/// The block of a function's one expression, if that is an `async` block, boxed or not. Nothing has
-/// run before it is polled.
+/// The block of a function's last expression, if that is an `async` block, boxed or not. If it is
+/// the only one, nothing has run before it is polled.
 fn tail(body: &mut Block) -> Option<&mut ExprAsync> {
-    let [Stmt::Expr(tail, None)] = body.stmts.as_mut_slice() else { return None };
+    let Some(Stmt::Expr(tail, None)) = body.stmts.last_mut() else { return None };
     match tail {
         Expr::Async(block) => Some(block),
         Expr::Call(call) => {
@@ -152,12 +161,12 @@ fn begin(code: &Code, endpoint: &Endpoint) -> TokenStream {
         ),
     };
     let here = Ident::new("here", span);
-    let traced = arguments.exemplar.as_ref().and_then(|exemplar| exemplar.trace.as_ref()).map(
-        |trace| {
-            quote_spanned!(at(trace.span())=> let #call = #home::traced(#call, #trace);)
-        },
-    );
-    let started = quote_spanned!(span=> #home::start(&__DYNAMO_METRICS_SITE, #here, &[#(#labels),*]));
+    let traced =
+        arguments.exemplar.as_ref().and_then(|exemplar| exemplar.trace.as_ref()).map(
+            |trace| quote_spanned!(at(trace.span())=> let #call = #home::traced(#call, #trace);),
+        );
+    let started =
+        quote_spanned!(span=> #home::start(&__DYNAMO_METRICS_SITE, #here, &[#(#labels),*]));
     quote! {
         // By `match`, so that the scope may be any place or value that is, or leads to, a scope.
         let #call = match #scope {
@@ -311,7 +320,7 @@ fn fake_return(output: &ReturnType) -> Option<TokenStream> {
 }
 
 /// Replaces `impl Trait`, which cannot stand in a `let`, by `_`.
-struct EraseImplTrait;
+pub(super) struct EraseImplTrait;
 
 impl VisitMut for EraseImplTrait {
     fn visit_type_mut(&mut self, it: &mut Type) {

@@ -6,7 +6,7 @@ use syn::spanned::Spanned as _;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Block, Expr, ExprAsync, ExprCall, ExprClosure, Ident, Item, parse_quote};
 
-use super::expand::at;
+use super::expand::{EraseImplTrait, at};
 use super::parse::{Arguments, Stream, Unit, Verdict};
 use super::returns::{Kind, Returns};
 
@@ -42,9 +42,13 @@ impl Code {
     /// The value, with the call ended by it or gone on into it.
     pub(super) fn finish(&self, returns: &Returns) -> TokenStream {
         let (home, call, value) = (&self.home, &self.call, &self.value);
-        if let Kind::Future { boxed, output, .. } = &returns.kind {
+        if let Kind::Future { boxed, output, output_type } = &returns.kind {
             let finish = self.finish(output);
-            let future = quote!(#home::measured(#value, #call, move |#call, #value| { #finish }));
+            let mut of = (**output_type).clone();
+            EraseImplTrait.visit_type_mut(&mut of);
+            // With its type, which nothing else may say.
+            let done = quote!(move |#call, #value: #of| { #finish });
+            let future = quote!(#home::measured(#value, #call, #done));
             return if *boxed { boxed_again(&future) } else { future };
         }
         let judged = self.verdict.as_ref().map(|Verdict { key, ok, predicate }| {

@@ -176,8 +176,8 @@ fn check_self(function: &ImplItemFn, own: &Arguments, block: &Arguments) -> Resu
     let scope = block.scope.as_ref().filter(|_| own.scope.is_none());
     let labels = block.labels.iter().filter(|_| own.labels.is_none()).flatten();
     let needs = |expression: &Expr| names_self(expression.to_token_stream());
-    let needed = scope.is_some_and(needs)
-        || labels.filter_map(|label| label.value.as_ref()).any(needs);
+    let needed =
+        scope.is_some_and(needs) || labels.filter_map(|label| label.value.as_ref()).any(needs);
     if needed {
         return Err(Error::new(
             function.sig.ident.span(),

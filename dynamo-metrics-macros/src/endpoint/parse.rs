@@ -279,8 +279,7 @@ fn buckets(key: &Ident, input: ParseStream<'_>) -> Result<Buckets> {
 
 fn stream(key: &Ident, input: ParseStream<'_>) -> Result<Stream> {
     const KEYS: [&str; 7] = ["items", "sse", "grpc", "frames", "first", "count", "producer"];
-    let mut stream =
-        Stream { span: key.span(), unit: None, first: None, count: None, push: false };
+    let mut stream = Stream { span: key.span(), unit: None, first: None, count: None, push: false };
     if !input.peek(token::Paren) {
         return Ok(stream);
     }

@@ -131,7 +131,9 @@ mod tests {
         time.run(|| {
             let items = stream::iter([1, 2, 3]);
             let mut stream =
-                Box::pin(Metered::new(Call::start(endpoint.clone()), items, |_: &i32| Heard::Tokens(1)));
+                Box::pin(Metered::new(Call::start(endpoint.clone()), items, |_: &i32| {
+                    Heard::Tokens(1)
+                }));
             let mut next = || futures_util::FutureExt::now_or_never(stream.next()).unwrap();
             time.advance(Duration::from_millis(150));
             assert_eq!(next(), Some(1));

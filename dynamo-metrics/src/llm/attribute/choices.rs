@@ -129,7 +129,10 @@ pub const fn bounds(bounds: &'static [f64]) -> &'static [f64] {
     let mut i = 0;
     while i < bounds.len() {
         assert!(!bounds[i].is_nan(), "a bucket's bound is not a number");
-        assert!(bounds[i].is_finite(), "a bucket's bound is infinite; the last bucket is there by itself");
+        assert!(
+            bounds[i].is_finite(),
+            "a bucket's bound is infinite; the last bucket is there by itself"
+        );
         assert!(bounds[i] > 0.0, "a time is longer than nothing: bounds are above zero");
         assert!(i == 0 || bounds[i] > bounds[i - 1], "the bounds of buckets must increase");
         i += 1;

@@ -239,12 +239,7 @@ impl BodyEnd {
 }
 
 impl StatusEnd {
-    pub fn __dynamo_metrics_finish<V: MaybeStatus>(
-        self,
-        mut call: Call,
-        _: Reader,
-        value: V,
-    ) -> V {
+    pub fn __dynamo_metrics_finish<V: MaybeStatus>(self, mut call: Call, _: Reader, value: V) -> V {
         match value.maybe_status() {
             Some(status) => end_by(&mut call, status),
             None => fail(call),
