@@ -30,6 +30,7 @@ pub(super) fn expand(endpoint: Endpoint) -> TokenStream {
     let output = function.sig.output.clone();
     let span = at(function.block.span());
     let mut body = std::mem::replace(&mut function.block, parse_quote!({}));
+    let braces = body.brace_token;
     let form = match function.sig.asyncness {
         Some(_) => Form::Async(Some(Token![move](span))),
         None => Form::Closure,
@@ -56,6 +57,9 @@ pub(super) fn expand(endpoint: Endpoint) -> TokenStream {
         true => body,
         false => around(&code, &begin, body, &form, &returns, &output, &wholes),
     };
+    // The user's own, for else the whole function would pass for one that a macro wrote, and lints
+    // would spare it.
+    function.block.brace_token = braces;
     function.into_token_stream()
 }
 
@@ -91,6 +95,7 @@ fn around(
     wholes: &[Ident],
 ) -> Block {
     let (home, call, value) = (&code.home, &code.call, &code.value);
+    let import = &code.import;
     let follows = match returns.kind {
         Kind::Sse { boxed } => code.follow(&mut body, boxed),
         _ => false,
@@ -99,8 +104,8 @@ fn around(
     let (span, statements) = (body.span(), &body.stmts);
     let inner = quote_spanned!(at(span)=> { #(#statements)* });
     let wholes = quote!(#(let _ = &#wholes;)*);
+    // The user's own span, so that the compiler still names the variables of a borrow error.
     let run = match form {
-        // The user's own span, so that the compiler still names the variables of a borrow error.
         Form::Async(capture) => {
             let fake_return = fake_return(output);
             let block = quote_spanned!(span=> async #capture { #fake_return #wholes #inner });
@@ -108,27 +113,28 @@ fn around(
         }
         Form::Closure => match output {
             ReturnType::Default => {
-                let block = quote_spanned!(at(span)=> move || { #wholes #inner });
+                let block = quote_spanned!(span=> move || { #wholes #inner });
                 quote!(#home::run::<(), _>(#block))
             }
             ReturnType::Type(_, output) => {
                 let mut output = output.clone();
                 EraseImplTrait.visit_type_mut(&mut output);
                 let arrow = quote_spanned!(at(output.span())=> -> #output);
-                let block = quote_spanned!(at(span)=> move || #arrow { #wholes #inner });
+                let block = quote_spanned!(span=> move || #arrow { #wholes #inner });
                 quote!(#home::run(#block))
             }
         },
     };
     if let Kind::Never = returns.kind {
-        return parse_quote_spanned!(at(span)=> { #begin #run });
+        return parse_quote_spanned!(at(span)=> { #import #begin #run });
     }
     let finish = code.finish(returns);
     if !follows {
-        return parse_quote_spanned!(at(span)=> { #begin let #value = #run; #finish });
+        return parse_quote_spanned!(at(span)=> { #import #begin let #value = #run; #finish });
     }
     let (slot, place) = (&code.slot, &code.place);
     parse_quote_spanned! {at(span)=> {
+        #import
         #begin
         let mut #slot = ::core::option::Option::Some(#call);
         let #place = &mut #slot;
@@ -197,8 +203,10 @@ fn choices(home: &TokenStream, arguments: &Arguments, help: &str) -> TokenStream
     if let Some(buckets) = &arguments.buckets {
         let mut add = |key: &str, bounds: &Expr| {
             let (key, bounds) = (Ident::new(key, Span::mixed_site()), floats(bounds));
-            let checked = quote_spanned!(at(bounds.span())=> #home::bounds(&#bounds));
-            choices.extend(quote!(.#key({ const BOUNDS: &[f64] = #checked; BOUNDS })));
+            let span = at(bounds.span());
+            let home = path_at(home, span);
+            let checked = quote_spanned!(span=> #home::bounds(&#bounds));
+            choices.extend(quote!(.#key({ const __DYNAMO_METRICS_BOUNDS: &[f64] = #checked; __DYNAMO_METRICS_BOUNDS })));
         };
         if let Some(bounds) = &buckets.duration {
             add("duration_buckets", bounds);
@@ -275,6 +283,15 @@ pub(super) fn at(span: Span) -> Span {
     Span::mixed_site().located_at(span)
 }
 
+/// A path whose errors are to point there.
+pub(super) fn path_at(path: &TokenStream, span: Span) -> TokenStream {
+    let tokens = path.clone().into_iter().map(|mut token| {
+        token.set_span(token.span().located_at(span));
+        token
+    });
+    tokens.collect()
+}
+
 fn label(home: &TokenStream, name: &Ident, value: &Expr) -> TokenStream {
     let name = name.unraw().to_string();
     let mut value = value;
@@ -283,9 +300,10 @@ fn label(home: &TokenStream, name: &Ident, value: &Expr) -> TokenStream {
     }
     match value {
         Expr::Lit(literal) if matches!(literal.lit, Lit::Str(_)) => quote!((#name, #value)),
-        value => quote_spanned! {at(value.span())=>
-            (#name, #home::LabelValue::as_label(&#value))
-        },
+        value => {
+            let home = path_at(home, at(value.span()));
+            quote_spanned!(at(value.span())=> (#name, #home::LabelValue::as_label(&#value)))
+        }
     }
 }
 

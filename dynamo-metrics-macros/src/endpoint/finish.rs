@@ -6,14 +6,16 @@ use syn::spanned::Spanned as _;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Block, Expr, ExprAsync, ExprCall, ExprClosure, Ident, Item, parse_quote};
 
-use super::expand::{EraseImplTrait, at};
+use super::expand::{EraseImplTrait, at, path_at};
 use super::parse::{Arguments, Stream, Unit, Verdict};
 use super::returns::{Kind, Returns};
 
 /// What the code around a body is made of. The names are such that nothing the caller wrote can see
 /// or shadow them.
 pub(super) struct Code {
-    /// Where generated code finds what it calls.
+    /// Brings in what generated code calls: once, so that a path that leads nowhere is one error.
+    pub(super) import: TokenStream,
+    /// What that is called.
     pub(super) home: TokenStream,
     pub(super) call: Ident,
     pub(super) value: Ident,
@@ -28,7 +30,8 @@ impl Code {
     pub(super) fn new(home: &TokenStream, arguments: &Arguments) -> Self {
         let name = |text| Ident::new(text, Span::mixed_site());
         Self {
-            home: quote!(#home::__private),
+            import: quote!(use #home::__private as __dynamo_metrics;),
+            home: quote!(__dynamo_metrics),
             call: name("call"),
             value: name("value"),
             slot: name("slot"),
@@ -53,11 +56,14 @@ impl Code {
         }
         let judged = self.verdict.as_ref().map(|Verdict { key, ok, predicate }| {
             let span = at(predicate.span());
+            let (home, value) = (path_at(home, span), located(value, span));
             let judge = Ident::new(if *ok { "ok_if" } else { "error_if" }, at(key.span()));
             quote_spanned!(span=> let #call = #home::#judge(#call, &#value, #predicate);)
         });
         let named = self.err.as_ref().map(|label| {
-            quote_spanned!(at(label.span())=> let #call = #home::error_label(#call, &#value, #label);)
+            let span = at(label.span());
+            let (home, value) = (path_at(home, span), located(value, span));
+            quote_spanned!(span=> let #call = #home::error_label(#call, &#value, #label);)
         });
         let end = self.end(returns);
         quote!({ #judged #named #end })
@@ -68,9 +74,9 @@ impl Code {
         let measured = match returns.kind {
             Kind::Stream { boxed } => self.metered(&quote!(#value), &quote!(#call), boxed),
             Kind::Bytes { boxed } => {
-                let stream = quote_spanned! {self.unit_span()=>
-                    #home::metered_bytes(#value, #call)
-                };
+                let span = self.unit_span();
+                let (home, value) = (path_at(home, span), located(value, span));
+                let stream = quote_spanned!(span=> #home::metered_bytes(#value, #call));
                 if boxed { boxed_again(&stream) } else { stream }
             }
             Kind::Mapped => {
@@ -137,9 +143,11 @@ impl Code {
         let told = self.stream.as_ref();
         let first = told.and_then(|told| told.first.as_ref());
         let count = told.and_then(|told| told.count.as_ref());
+        let span = first.or(count).map_or_else(Span::mixed_site, |function| at(function.span()));
+        let home = path_at(home, span);
         let first = first.map_or_else(|| quote!(#home::any), |first| quote!(#first));
         let count = count.map_or_else(|| quote!(#home::one), |count| quote!(#count));
-        let metered = quote! {
+        let metered = quote_spanned! {span=>
             #home::metered(
                 #stream,
                 #call,
@@ -166,6 +174,11 @@ impl Code {
         let unit = self.stream.as_ref().and_then(|stream| stream.unit);
         at(unit.map_or_else(Span::call_site, |(_, span)| span))
     }
+}
+
+/// A name whose errors are to point there.
+fn located(name: &Ident, span: Span) -> Ident {
+    Ident::new(&name.to_string(), name.span().located_at(span))
 }
 
 fn boxed_again(measured: &TokenStream) -> TokenStream {

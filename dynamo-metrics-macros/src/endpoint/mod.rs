@@ -11,8 +11,8 @@ use quote::{ToTokens as _, quote};
 use syn::ext::IdentExt as _;
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, Error, Expr, ExprLit, FnArg, Ident, ImplItemFn, Item, Lit, Meta, PatIdent, Result,
-    TraitItem,
+    Attribute, Error, Expr, ExprLit, FnArg, ForeignItemFn, Ident, ImplItemFn, Item, Lit, Meta,
+    PatIdent, Result,
 };
 
 use crate::label::check_name;
@@ -59,11 +59,9 @@ fn read(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
         }
         Err(error) => error,
     };
-    if let Ok(TraitItem::Fn(declaration)) = syn::parse2::<TraitItem>(item.clone())
-        && declaration.default.is_none()
-    {
-        return Err(Error::new_spanned(
-            declaration.sig,
+    if let Ok(declaration) = syn::parse2::<ForeignItemFn>(item.clone()) {
+        return Err(Error::new(
+            declaration.sig.ident.span(),
             "a declaration has nothing to measure: put the attribute on the implementation",
         ));
     }

@@ -36,9 +36,10 @@ pub trait Chunk {
 
 pin_project! {
     /// A stream of bytes, whose events are the tokens of a call.
-    pub struct Bytes<S> {
+    pub struct Bytes<S: Stream> {
         // Before the stream, so that the call has its end when the stream's own drop runs.
         state: ResponseState,
+        read: for<'a> fn(&'a S::Item) -> Option<&'a [u8]>,
         #[pin]
         inner: S,
     }
@@ -75,7 +76,7 @@ pub fn metered_bytes<S: Stream<Item: Chunk>>(stream: S, call: Call) -> Bytes<S> 
     let (mut head, ()) = http::Response::new(()).into_parts();
     head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     state.head(&head, false, None);
-    Bytes { state, inner: stream }
+    Bytes { state, read: Chunk::bytes, inner: stream }
 }
 
 /// Any item is the first token.
@@ -96,14 +97,14 @@ impl<T, E> IsResult<Result<T, E>> for &Tag<Result<T, E>> {
 
 impl<T> IsValue<T> for Tag<T> {}
 
-impl<S: Stream<Item: Chunk>> Stream for Bytes<S> {
+impl<S: Stream> Stream for Bytes<S> {
     type Item = S::Item;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
         let state = this.state;
         let item = ready!(state.serve(|| this.inner.poll_next(cx)));
-        match item.as_ref().map(Chunk::bytes) {
+        match item.as_ref().map(this.read) {
             None => state.complete(),
             Some(None) => state.body_error(),
             Some(Some(bytes)) => state.data(&bytes, false),
