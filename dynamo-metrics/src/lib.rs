@@ -11,8 +11,9 @@
 //! - [`health`]: whether endpoints are ready, and canaries that find out.
 //! - [`foreign`]: other processes' values: pages that are read and checked, collectors.
 //! - [`dynamo`]: the names of Dynamo's own API, for components that move.
-//! - [`instrumented_endpoint`]: the attribute that measures an `async fn`. For HTTP services there
-//!   is the layer of the crate `dynamo-metrics-tower`.
+//! - [`instrumented_endpoint`]: the attribute that measures a function, where its scope or the
+//!   crate's ([`default_scope`]) says. For HTTP services there is the layer of the crate
+//!   `dynamo-metrics-tower`.
 //! - [`clock`]: the one door to time, which tests can move.
 //!
 //! # Examples

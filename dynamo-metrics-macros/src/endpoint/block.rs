@@ -10,13 +10,13 @@ use super::returns::bare as unwrapped;
 use super::{Endpoint, check_endpoint_name, expand as function, is_ours};
 
 /// The block with its functions measured.
-pub(super) fn expand(mut block: ItemImpl, arguments: Arguments) -> Result<TokenStream> {
-    check(&arguments)?;
-    let prefix = prefix(&block, &arguments)?;
+pub(super) fn expand(mut block: ItemImpl, arguments: &Arguments) -> Result<TokenStream> {
+    check(arguments)?;
+    let prefix = prefix(&block, arguments)?;
     let (mut found, mut errors): (bool, Option<Error>) = (false, None);
     for item in &mut block.items {
         let ImplItem::Fn(it) = item else { continue };
-        match measured(it.clone(), &prefix, &arguments) {
+        match measured(it.clone(), &prefix, arguments) {
             Ok(Some(tokens)) => {
                 found = true;
                 *item = ImplItem::Verbatim(tokens);
@@ -63,9 +63,10 @@ fn measured(mut it: ImplItemFn, prefix: &str, block: &Arguments) -> Result<Optio
         },
     };
     if let Some(span) = own.skip {
-        return match own.is_more_than_skip() {
-            true => Err(Error::new(span, "a function that is skipped takes no other argument")),
-            false => Ok(None),
+        return if own.is_more_than_skip() {
+            Err(Error::new(span, "a function that is skipped takes no other argument"))
+        } else {
+            Ok(None)
         };
     }
     let name = format!("{prefix}::{}", it.sig.ident.unraw());

@@ -53,10 +53,8 @@ pub(super) fn expand(endpoint: Endpoint) -> TokenStream {
         }
         alone
     });
-    function.block = match alone {
-        true => body,
-        false => around(&code, &begin, body, &form, &returns, &output, &wholes),
-    };
+    function.block =
+        if alone { body } else { around(&code, &begin, body, &form, &returns, &output, &wholes) };
     // The user's own, for else the whole function would pass for one that a macro wrote, and lints
     // would spare it.
     function.block.brace_token = braces;
@@ -100,27 +98,28 @@ fn around(
         Kind::Sse { boxed } => code.follow(&mut body, boxed),
         _ => false,
     };
-    // Without the user's braces, which the compiler would call superfluous around one expression.
     let (span, statements) = (body.span(), &body.stmts);
-    let inner = quote_spanned!(at(span)=> { #(#statements)* });
     let wholes = quote!(#(let _ = &#wholes;)*);
     // The user's own span, so that the compiler still names the variables of a borrow error.
     let run = match form {
         Form::Async(capture) => {
             let fake_return = fake_return(output);
+            // Without the user's braces, which the compiler would call superfluous around one
+            // expression.
+            let inner = quote_spanned!(at(span)=> { #(#statements)* });
             let block = quote_spanned!(span=> async #capture { #fake_return #wholes #inner });
             quote!(#block.await)
         }
         Form::Closure => match output {
             ReturnType::Default => {
-                let block = quote_spanned!(span=> move || { #wholes #inner });
+                let block = quote_spanned!(span=> move || { #wholes #(#statements)* });
                 quote!(#home::run::<(), _>(#block))
             }
             ReturnType::Type(_, output) => {
                 let mut output = output.clone();
                 EraseImplTrait.visit_type_mut(&mut output);
                 let arrow = quote_spanned!(at(output.span())=> -> #output);
-                let block = quote_spanned!(span=> move || #arrow { #wholes #inner });
+                let block = quote_spanned!(span=> move || #arrow { #wholes #(#statements)* });
                 quote!(#home::run(#block))
             }
         },
@@ -151,7 +150,10 @@ fn begin(code: &Code, endpoint: &Endpoint) -> TokenStream {
     let labels = endpoint.labels.iter().map(|(name, value)| label(home, name, value));
     let choices = choices(home, arguments, &endpoint.help);
     let (scope, span) = match &arguments.scope {
-        Some(scope) => (quote_spanned!(at(scope.span())=> &#scope), at(scope.span())),
+        Some(scope) => {
+            let (scope, span) = (operand(scope), at(scope.span()));
+            (quote_spanned!(span=> &#scope), span)
+        }
         // What the crate has for all its endpoints, if it has that, is nearer than what we have.
         None => (
             quote! {{
@@ -202,7 +204,8 @@ fn choices(home: &TokenStream, arguments: &Arguments, help: &str) -> TokenStream
     }
     if let Some(buckets) = &arguments.buckets {
         let mut add = |key: &str, bounds: &Expr| {
-            let (key, bounds) = (Ident::new(key, Span::mixed_site()), floats(bounds));
+            let key = Ident::new(key, Span::mixed_site());
+            let bounds = operand(&floats(bounds));
             let span = at(bounds.span());
             let home = path_at(home, span);
             let checked = quote_spanned!(span=> #home::bounds(&#bounds));
@@ -235,6 +238,16 @@ fn choices(home: &TokenStream, arguments: &Arguments, help: &str) -> TokenStream
         choices.extend(quote!(.pushes()));
     }
     choices
+}
+
+/// An expression that may stand after `&`.
+fn operand(expression: &Expr) -> Expr {
+    match expression {
+        Expr::Binary(_) | Expr::Cast(_) | Expr::Range(_) | Expr::Assign(_) | Expr::Closure(_) => {
+            parse_quote_spanned!(at(expression.span())=> (#expression))
+        }
+        other => other.clone(),
+    }
 }
 
 /// Bounds as floats, where they are written as whole numbers.
@@ -301,6 +314,7 @@ fn label(home: &TokenStream, name: &Ident, value: &Expr) -> TokenStream {
     match value {
         Expr::Lit(literal) if matches!(literal.lit, Lit::Str(_)) => quote!((#name, #value)),
         value => {
+            let value = operand(value);
             let home = path_at(home, at(value.span()));
             quote_spanned!(at(value.span())=> (#name, #home::LabelValue::as_label(&#value)))
         }

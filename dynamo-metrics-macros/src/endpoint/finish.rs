@@ -110,9 +110,10 @@ impl Code {
             Some((Unit::Frames, _)) => quote!(#home::Reader::Frames),
             _ => quote!(#home::Reader::ByType),
         };
-        let (import, tag) = match into_response {
-            true => (quote!(IntoResponseEnd as _,), quote!(&&&&&#home::Tag::of(&#value))),
-            false => (quote!(), quote!(&&&&#home::Tag::of(&#value))),
+        let (import, tag) = if into_response {
+            (quote!(IntoResponseEnd as _,), quote!(&&&&&#home::Tag::of(&#value)))
+        } else {
+            (quote!(), quote!(&&&&#home::Tag::of(&#value)))
         };
         let refused = self.refused();
         quote! {{

@@ -3,11 +3,12 @@
 mod block;
 mod expand;
 mod finish;
+mod home;
 mod parse;
 mod returns;
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens as _, quote};
+use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
 use syn::visit::{self, Visit};
 use syn::{
@@ -66,7 +67,7 @@ fn read(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
         ));
     }
     match syn::parse2::<Item>(item) {
-        Ok(Item::Impl(it)) => block::expand(it, syn::parse2(arguments)?),
+        Ok(Item::Impl(it)) => block::expand(it, &syn::parse2(arguments)?),
         Ok(Item::Fn(_)) | Err(_) => Err(error),
         Ok(other) => Err(Error::new_spanned(other, "expected a function or an impl block")),
     }
@@ -119,10 +120,7 @@ impl Endpoint {
             Some(help) => help.value(),
             None => first_paragraph(&function.attrs),
         };
-        let home = match &arguments.home {
-            Some(home) => home.to_token_stream(),
-            None => quote!(::dynamo_metrics),
-        };
+        let home = home::path(arguments.home.as_ref())?;
         Ok(Self { function, name, help, arguments, labels, returns, home })
     }
 }

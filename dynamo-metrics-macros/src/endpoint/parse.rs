@@ -177,10 +177,15 @@ impl Arguments {
                 Ok(Exemplar { trace })
             }),
             "help" => once(&mut self.help, key, || valued(key, input)),
-            "skip" => once(&mut self.skip, key, || match input.peek(token::Paren) {
+            "skip" => once(&mut self.skip, key, || {
                 // As `tracing` has it.
-                true => Err(Error::new(key.span(), "labels are opt-in: there is nothing to skip")),
-                false => Ok(key.span()),
+                if input.peek(token::Paren) {
+                    return Err(Error::new(
+                        key.span(),
+                        "labels are opt-in: there is nothing to skip",
+                    ));
+                }
+                Ok(key.span())
             }),
             "crate" => once(&mut self.home, key, || {
                 input.parse::<Token![=]>().map_err(|_| wrongly(key))?;

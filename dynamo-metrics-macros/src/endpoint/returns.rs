@@ -100,7 +100,8 @@ impl Kind {
         } else if let Some(inner) = last(value).filter(|last| last.ident == "Response") {
             Self::of_response(type_argument(inner), told)?
         } else if is_impl(value, |name| name == "IntoResponse") {
-            Self::of_http(told)?.map_or(Self::Value, |()| Self::IntoResponse)
+            Self::of_http(told)?;
+            Self::IntoResponse
         } else if let Some(boxed) = sse(value) {
             match unit {
                 Some((Unit::Grpc | Unit::Frames, span)) => {
@@ -144,15 +145,14 @@ impl Kind {
         let of_body = inner.and_then(last).is_none_or(|last| last.ident == "Body");
         match told.map(|told| told.unit) {
             Some(None | Some((Unit::Items | Unit::Grpc, _))) if !of_body => Ok(Self::Mapped),
-            _ => Self::of_http(told).map(|_| Self::Value),
+            _ => Self::of_http(told).map(|()| Self::Value),
         }
     }
 
     /// A response of HTTP, whose body is read as its head says, or as an argument does.
-    fn of_http(told: Option<&Stream>) -> Result<Option<()>> {
+    fn of_http(told: Option<&Stream>) -> Result<()> {
         match told {
-            None => Ok(Some(())),
-            Some(Stream { unit: Some((Unit::Sse | Unit::Frames, _)), .. }) => Ok(Some(())),
+            None | Some(Stream { unit: Some((Unit::Sse | Unit::Frames, _)), .. }) => Ok(()),
             Some(told) => Err(Error::new(
                 told.span,
                 "`stream` is for functions that return a stream: the body of a `Response` is \

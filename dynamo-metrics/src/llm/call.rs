@@ -181,8 +181,9 @@ impl Call {
     fn judged(&self, end: End) -> Option<End> {
         let outcome = match (end.outcome, self.terms.cancelled, self.verdict) {
             (Outcome::Cancelled, Cancelled::Ignore, _) => return None,
-            (Outcome::Cancelled, Cancelled::Error, _) => Outcome::ServerError,
-            (Outcome::Success, _, Some(false)) => Outcome::ServerError,
+            (Outcome::Cancelled, Cancelled::Error, _) | (Outcome::Success, _, Some(false)) => {
+                Outcome::ServerError
+            }
             // What the head of an answer says may be overruled, and what became of its body not.
             (
                 Outcome::ClientError | Outcome::ServerError | Outcome::Timeout | Outcome::Rejected,

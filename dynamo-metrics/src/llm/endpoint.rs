@@ -13,7 +13,9 @@ use super::queue::QueueMetrics;
 use super::tokens::{self, Beat};
 use crate::clock::{self, Instant};
 use crate::label::LabelSet;
-use crate::metric::{Counter, FloatGauge, Histogram, NativeBuckets, UpDownCounter};
+use crate::metric::{
+    Buckets, BucketsError, Counter, FloatGauge, Histogram, NativeBuckets, UpDownCounter,
+};
 use crate::registry::{Family, OpenFamily, RegisterError, Scope};
 use crate::unit::Unit;
 
@@ -78,6 +80,15 @@ struct Metrics {
     stream: OnceLock<StreamMetrics>,
 }
 
+/// What histograms are asked to be, where they are not as usual.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Asked {
+    pub(super) duration: Option<&'static [f64]>,
+    pub(super) ttft: Option<&'static [f64]>,
+    pub(super) itl: Option<&'static [f64]>,
+    pub(super) exemplars: bool,
+}
+
 /// Registered with the rest, so that a conflict shows at once; made when the first stream comes.
 #[derive(Debug)]
 struct StreamFamilies {
@@ -140,13 +151,30 @@ impl EndpointMetrics {
     /// # Errors
     /// As [`register`](Self::register); [`RegisterError::Label`] for labels that cannot be.
     pub fn register_with(scope: &Scope, labels: &[(&str, &str)]) -> Result<Self, RegisterError> {
-        Self::register_as(scope.id(), scope, labels)
+        Self::register_as(scope.id(), scope, labels, &Asked::default())
     }
 
-    fn register_as(id: u64, scope: &Scope, labels: &[(&str, &str)]) -> Result<Self, RegisterError> {
+    /// The same, with histograms as they are asked for.
+    pub(super) fn register_asked(
+        scope: &Scope,
+        labels: &[(&str, &str)],
+        asked: &Asked,
+    ) -> Result<Self, RegisterError> {
+        Self::register_as(scope.id(), scope, labels, asked)
+    }
+
+    fn register_as(
+        id: u64,
+        scope: &Scope,
+        labels: &[(&str, &str)],
+        asked: &Asked,
+    ) -> Result<Self, RegisterError> {
         let scope = scope.or_prefix(PREFIX);
         let counter = |name, help| scope.counter(name, help).labels(labels);
-        let seconds = |name, help| scope.histogram(name, help).unit(Unit::Seconds).labels(labels);
+        let seconds = |name, help| {
+            let builder = scope.histogram(name, help).unit(Unit::Seconds).labels(labels);
+            if asked.exemplars { builder.exemplars() } else { builder }
+        };
         let in_flight = scope
             .up_down_counter(
                 "inflight_requests",
@@ -177,7 +205,7 @@ impl EndpointMetrics {
                 "request_duration_seconds",
                 "Time from the start of a request to the end of its answer.",
             )
-            .buckets(DURATION_BOUNDS)
+            .buckets(asked.duration.unwrap_or(&DURATION_BOUNDS).iter().copied())
             .native(NativeBuckets::default())
             .register()?,
             request_bytes: counter("request_bytes_total", "Bytes of request bodies read.")
@@ -192,14 +220,14 @@ impl EndpointMetrics {
                     "time_to_first_token_seconds",
                     "Time from the start of a request to its first token.",
                 )
-                .buckets(&tokens::ttft_buckets()?)
+                .buckets(&of(asked.ttft, tokens::ttft_buckets)?)
                 .native(NativeBuckets::default())
                 .family()?,
                 inter_token_latency: seconds(
                     "inter_token_latency_seconds",
                     "Time between two tokens of one answer.",
                 )
-                .buckets(&tokens::itl_buckets()?)
+                .buckets(&of(asked.itl, tokens::itl_buckets)?)
                 .native(tokens::ITL_NATIVE)
                 .family()?,
                 output_tokens: counter(
@@ -224,7 +252,8 @@ impl EndpointMetrics {
     ) -> Result<Self, RegisterError> {
         static NEXT: AtomicU64 = AtomicU64::new(u64::MAX);
         // Places count up from zero, so that no place has this number.
-        Self::register_as(NEXT.fetch_sub(1, Ordering::Relaxed), scope, labels)
+        let id = NEXT.fetch_sub(1, Ordering::Relaxed);
+        Self::register_as(id, scope, labels, &Asked::default())
     }
 
     /// Requests that are being answered now.
@@ -342,6 +371,14 @@ impl WeakEndpoint {
     pub(super) fn upgrade(&self) -> Option<EndpointMetrics> {
         self.0.upgrade().map(EndpointMetrics)
     }
+}
+
+/// The buckets that are asked for, or the usual ones.
+fn of(
+    asked: Option<&[f64]>,
+    usual: impl FnOnce() -> Result<Buckets, BucketsError>,
+) -> Result<Buckets, BucketsError> {
+    asked.map_or_else(usual, |bounds| Buckets::new(bounds.iter().copied()))
 }
 
 /// Registers `dynamo_component_uptime_seconds` in `scope`: time since the first call for this scope.

@@ -4,6 +4,7 @@ use std::pin::pin;
 
 use dynamo_metrics::instrumented_endpoint;
 use dynamo_metrics::label::LabelValue;
+use dynamo_metrics::metric::TraceContext;
 use dynamo_metrics::registry::{Registry, Scope};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
@@ -289,4 +290,58 @@ fn a_label_may_be_named_as_the_parameter_that_it_is() {
     run(generate((&registry, true)));
     let labels = [("cached", "true"), ("tier", "free")];
     assert_eq!(page(&registry).sum("dynamo_component_requests_total", &labels), Some(1.0));
+}
+
+#[test]
+fn histograms_have_the_buckets_that_they_are_given() {
+    const ITL: [f64; 2] = [0.5, 1.5];
+
+    #[instrumented_endpoint(scope = registry, buckets = [1, 2.5])]
+    fn quick(registry: &Registry) {
+        drop(registry.clone());
+    }
+
+    #[instrumented_endpoint(scope = registry, buckets(ttft = [0.5], itl = ITL))]
+    fn tokens(registry: &Registry) -> BoxStream<'static, u8> {
+        drop(registry.clone());
+        stream::iter([1, 2]).boxed()
+    }
+
+    let registry = Registry::new();
+    quick(&registry);
+    assert_eq!(run(tokens(&registry).count()), 2);
+    let bounds = |endpoint, metric| by_label(&registry, endpoint, metric, "le");
+    assert_eq!(bounds("quick", "request_duration_seconds_bucket"), "+Inf=1 1=1 2.5=1");
+    assert_eq!(bounds("tokens", "time_to_first_token_seconds_bucket"), "+Inf=1 0.5=1");
+    assert_eq!(bounds("tokens", "inter_token_latency_seconds_bucket"), "+Inf=1 0.5=1 1.5=1");
+}
+
+#[test]
+fn exemplars_lead_to_the_trace_that_is_told() {
+    #[instrumented_endpoint(scope = registry, exemplar = trace)]
+    fn traced(registry: &Registry, trace: Option<TraceContext>) {
+        drop(registry.clone());
+    }
+
+    #[instrumented_endpoint(scope = registry, exemplar)]
+    fn untold(registry: &Registry) {
+        drop(registry.clone());
+    }
+
+    let registry = Registry::new();
+    traced(&registry, None);
+    untold(&registry);
+    assert!(!dynamo_metrics::encode::openmetrics(&registry).contains("trace_id"));
+    traced(&registry, Some(TraceContext::new(0xabc, 1, true)));
+    let trace = TraceContext::new(0xdef, 1, true);
+    let entered = trace.enter();
+    untold(&registry);
+    drop(entered);
+    let page = dynamo_metrics::encode::openmetrics(&registry);
+    for (endpoint, id) in [("traced", "0abc\""), ("untold", "0def\"")] {
+        let line = page.lines().find(|line| {
+            line.contains("duration_seconds_bucket") && line.contains(endpoint) && line.contains(id)
+        });
+        assert!(line.is_some(), "{endpoint} in {page}");
+    }
 }

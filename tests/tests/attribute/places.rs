@@ -141,6 +141,7 @@ fn labels_are_exposed_as_their_values_say() {
         cached = matches!(tier, Tier::Free),
         fallback = fallback,
         by_reference = &tier,
+        compared = 1 + 1 > u8::from(fallback.is_some()),
         kind = "chat",
         type = "text",
     ))]
@@ -153,9 +154,9 @@ fn labels_are_exposed_as_their_values_say() {
     assert_eq!(
         totals(&registry),
         [
-            "by_reference=free,cached=true,dynamo_endpoint=generate,fallback=none,kind=chat,\
+            "by_reference=free,cached=true,compared=true,dynamo_endpoint=generate,fallback=none,kind=chat,\
              tier=free,type=text 1",
-            "by_reference=paid-up,cached=false,dynamo_endpoint=generate,fallback=free,kind=chat,\
+            "by_reference=paid-up,cached=false,compared=true,dynamo_endpoint=generate,fallback=free,kind=chat,\
              tier=paid-up,type=text 2",
         ]
     );

@@ -3,26 +3,22 @@
 use std::time::Duration;
 
 use crate::llm::call::{Cancelled, Terms};
-use crate::llm::endpoint::EndpointMetrics;
+use crate::llm::endpoint::{Asked, EndpointMetrics};
 use crate::registry::{RegisterError, Scope};
 
 /// Most bounds of a histogram that an attribute may ask for.
 const MOST_BOUNDS: usize = 64;
 
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_field_names, reason = "as the options of an endpoint have them")]
 pub struct Choices {
     pub(super) terms: Terms,
     /// What the endpoint does; empty if nobody says.
     pub(super) help: &'static str,
-    duration_buckets: Option<&'static [f64]>,
-    first_token_buckets: Option<&'static [f64]>,
-    inter_token_buckets: Option<&'static [f64]>,
+    asked: Asked,
     slo_ttft: Option<Duration>,
     slo_itl: Option<Duration>,
     slo_tpot: Option<Duration>,
     slo_e2e: Option<Duration>,
-    exemplars: bool,
     /// Items are made whether or not somebody asks for them.
     pushes: bool,
 }
@@ -39,14 +35,11 @@ impl Choices {
         Self {
             terms: Terms::new(),
             help: "",
-            duration_buckets: None,
-            first_token_buckets: None,
-            inter_token_buckets: None,
+            asked: Asked { duration: None, ttft: None, itl: None, exemplars: false },
             slo_ttft: None,
             slo_itl: None,
             slo_tpot: None,
             slo_e2e: None,
-            exemplars: false,
             pushes: false,
         }
     }
@@ -66,17 +59,17 @@ impl Choices {
     }
 
     pub const fn duration_buckets(mut self, bounds: &'static [f64]) -> Self {
-        self.duration_buckets = Some(bounds);
+        self.asked.duration = Some(bounds);
         self
     }
 
     pub const fn first_token_buckets(mut self, bounds: &'static [f64]) -> Self {
-        self.first_token_buckets = Some(bounds);
+        self.asked.ttft = Some(bounds);
         self
     }
 
     pub const fn inter_token_buckets(mut self, bounds: &'static [f64]) -> Self {
-        self.inter_token_buckets = Some(bounds);
+        self.asked.itl = Some(bounds);
         self
     }
 
@@ -101,7 +94,7 @@ impl Choices {
     }
 
     pub const fn exemplars(mut self) -> Self {
-        self.exemplars = true;
+        self.asked.exemplars = true;
         self
     }
 
@@ -116,11 +109,14 @@ impl Choices {
         place: &Scope,
         labels: &[(&str, &str)],
     ) -> Result<EndpointMetrics, RegisterError> {
-        EndpointMetrics::register_with(place, labels)
+        EndpointMetrics::register_asked(place, labels, &self.asked)
     }
 }
 
-/// Bounds of a histogram of times, checked when the program is built.
+/// Bounds of a histogram of times.
+///
+/// # Panics
+/// When the program is built, if they are none.
 #[must_use]
 #[track_caller]
 pub const fn bounds(bounds: &'static [f64]) -> &'static [f64] {

@@ -208,6 +208,7 @@ impl<B, E> MaybeResponse for Result<Response<B>, E> {
 }
 
 #[cfg(feature = "axum")]
+#[expect(clippy::unused_self, reason = "as the others, of which one is called")]
 impl ResponseEnd {
     pub fn __dynamo_metrics_finish<T: axum_core::response::IntoResponse>(
         self,

@@ -11,7 +11,8 @@
 //! | `streams` | calls that go on as a stream |
 
 #![expect(missing_docs, missing_debug_implementations, reason = "no public API")]
-#![expect(clippy::missing_errors_doc, clippy::return_self_not_must_use, reason = "no public API")]
+#![expect(clippy::missing_errors_doc, clippy::must_use_candidate, reason = "no public API")]
+#![expect(clippy::return_self_not_must_use, reason = "no public API")]
 
 mod choices;
 mod ends;
