@@ -66,7 +66,7 @@ pub use dynamo_metrics_macros::instrumented_endpoint;
 /// [`Registry::global()`](registry::Registry::global).
 ///
 /// # Examples
-/// ```
+/// ```standalone_crate
 /// use dynamo_metrics::{default_scope, encode, instrumented_endpoint, registry::Registry};
 ///
 /// default_scope!(Registry::global().namespace("prod").component("backend"));
@@ -104,7 +104,7 @@ pub mod __private {
         __dynamo_metrics_scope, BodyEnd, ByResult, ByStatus, ByValue, Bytes, Call, Cancelled,
         Choices, Chunk, Fallible, IntoResponseEnd, IsResult, IsValue, MayRefuse, MaybeResponse,
         Measured, Reader, Refuses, ResultEnd, Rewrap, Site, Status, StatusEnd, Tag, ToBodyEnd,
-        ValueEnd, any, bounds, error_if, error_label, fail, measured, metered, metered_bytes,
+        ValueEnd, any, ask, bounds, error_if, error_label, fail, measured, metered, metered_bytes,
         ok_if, one, run, start, take, traced,
     };
 }

@@ -52,7 +52,7 @@ impl Code {
             // With its type, which nothing else may say.
             let done = quote!(move |#call, #value: #of| { #finish });
             let future = quote!(#home::measured(#value, #call, #done));
-            return if *boxed { boxed_again(&future) } else { future };
+            return if *boxed { boxed_again(&future, Span::mixed_site()) } else { future };
         }
         let judged = self.verdict.as_ref().map(|Verdict { key, ok, predicate }| {
             let span = at(predicate.span());
@@ -77,7 +77,7 @@ impl Code {
                 let span = self.unit_span();
                 let (home, value) = (path_at(home, span), located(value, span));
                 let stream = quote_spanned!(span=> #home::metered_bytes(#value, #call));
-                if boxed { boxed_again(&stream) } else { stream }
+                if boxed { boxed_again(&stream, span) } else { stream }
             }
             Kind::Mapped => {
                 let stream = self.metered(&quote!(#value), &quote!(#call), true);
@@ -144,11 +144,15 @@ impl Code {
         let told = self.stream.as_ref();
         let first = told.and_then(|told| told.first.as_ref());
         let count = told.and_then(|told| told.count.as_ref());
-        let span = first.or(count).map_or_else(Span::mixed_site, |function| at(function.span()));
-        let home = path_at(home, span);
-        let first = first.map_or_else(|| quote!(#home::any), |first| quote!(#first));
-        let count = count.map_or_else(|| quote!(#home::one), |count| quote!(#count));
-        let metered = quote_spanned! {span=>
+        // In a closure of our own, so that one of the user's that does not fit is one error.
+        let ask = |function: &Expr| {
+            let span = at(function.span());
+            let home = path_at(home, span);
+            quote_spanned!(span=> |item| #home::ask(item, #function))
+        };
+        let first = first.map_or_else(|| quote!(#home::any), ask);
+        let count = count.map_or_else(|| quote!(#home::one), ask);
+        let metered = quote! {
             #home::metered(
                 #stream,
                 #call,
@@ -161,7 +165,7 @@ impl Code {
                 #count,
             )
         };
-        if boxed { boxed_again(&metered) } else { metered }
+        if boxed { boxed_again(&metered, Span::mixed_site()) } else { metered }
     }
 
     /// Has the stream of each `Sse` that `body` makes measured; whether there is one.
@@ -182,8 +186,8 @@ fn located(name: &Ident, span: Span) -> Ident {
     Ident::new(&name.to_string(), name.span().located_at(span))
 }
 
-fn boxed_again(measured: &TokenStream) -> TokenStream {
-    quote!(::std::boxed::Box::pin(#measured) as _)
+fn boxed_again(measured: &TokenStream, span: Span) -> TokenStream {
+    quote_spanned!(span=> ::std::boxed::Box::pin(#measured) as _)
 }
 
 /// Finds `Sse::new(stream)` in what a function does itself.

@@ -30,5 +30,5 @@ pub use ends::{
 pub use future::{Measured, measured};
 pub(super) use site::Known;
 pub use site::{__dynamo_metrics_scope, Site, start};
-pub use streams::{Bytes, Chunk, IsResult, IsValue, any, metered, metered_bytes, one};
+pub use streams::{Bytes, Chunk, IsResult, IsValue, any, ask, metered, metered_bytes, one};
 pub use verdict::{Fallible, error_if, error_label, ok_if, traced};

@@ -79,6 +79,11 @@ pub fn metered_bytes<S: Stream<Item: Chunk>>(stream: S, call: Call) -> Bytes<S> 
     Bytes { state, read: Chunk::bytes, inner: stream }
 }
 
+/// What `function` says of an item.
+pub fn ask<T, R, F: FnOnce(&T) -> R>(item: &T, function: F) -> R {
+    function(item)
+}
+
 /// Any item is the first token.
 pub fn any<T>(_: &T) -> bool {
     true
