@@ -56,7 +56,7 @@ const DURATION_BOUNDS: [f64; 17] = [
 pub struct EndpointMetrics(Arc<Metrics>);
 
 /// An endpoint's metrics, for as long as somebody else keeps them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct WeakEndpoint(Weak<Metrics>);
 
 #[derive(Debug)]

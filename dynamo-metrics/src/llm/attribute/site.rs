@@ -13,6 +13,9 @@ use crate::llm::call::Call;
 use crate::llm::endpoint::{EndpointMetrics, Kept, PREFIX, WeakEndpoint};
 use crate::registry::{Place, Registry, Scope};
 
+/// Most endpoints that an attribute remembers; others are looked up in the tree.
+const MOST_REMEMBERED: usize = 32;
+
 /// The endpoints that attributes use at one node of the tree; `None` for one that cannot be
 /// registered.
 #[derive(Debug, Default)]
@@ -45,15 +48,16 @@ pub fn __dynamo_metrics_scope() -> &'static Scope {
     Registry::global()
 }
 
-/// Where an attribute stands, with the endpoint that it used last: mostly that of the next call too.
+/// Where an attribute stands, with the endpoints that it used: mostly those of the next calls too.
 ///
-/// It keeps neither the registry nor the endpoint alive.
+/// It keeps neither the registry nor the endpoints alive.
 pub struct Site {
     name: &'static str,
     choices: Choices,
-    memo: ArcSwapOption<Memo>,
+    memos: ArcSwapOption<Vec<Memo>>,
 }
 
+#[derive(Clone)]
 struct Memo {
     place: Place,
     labels: Box<[(&'static str, Box<str>)]>,
@@ -63,33 +67,49 @@ struct Memo {
 impl Site {
     #[must_use]
     pub const fn new(name: &'static str, choices: Choices) -> Self {
-        Self { name, choices, memo: ArcSwapOption::const_empty() }
+        Self { name, choices, memos: ArcSwapOption::const_empty() }
     }
 
-    /// The endpoint, if the last one was of this scope and these labels and is still there.
+    /// The endpoint, if one of this scope and these labels was used and is still there.
     #[inline]
     fn recall(&self, scope: &Scope, labels: &[(&str, &str)]) -> Option<EndpointMetrics> {
-        let memo = self.memo.load();
-        let memo = memo.as_ref()?;
-        let told = memo.labels.iter().map(|(_, value)| &**value);
-        let same = scope.is_at(&memo.place) && told.eq(labels.iter().map(|(_, value)| *value));
-        // What was removed may be remembered for a while.
-        memo.endpoint.upgrade().filter(|endpoint| same && endpoint.is_shown())
+        let memos = self.memos.load();
+        memos.as_ref()?.iter().find(|memo| memo.is_of(scope, labels))?.recall()
     }
 
-    /// Remembers an endpoint, unless another one is remembered that is still there: two scopes that
-    /// take turns would only push each other out.
+    /// Remembers an endpoint, if there is room for it.
     fn remember(&self, scope: &Scope, labels: &[(&'static str, &str)], endpoint: &EndpointMetrics) {
-        if self
-            .memo
-            .load()
-            .as_ref()
-            .is_none_or(|memo| !memo.endpoint.upgrade().is_some_and(|it| it.is_shown()))
-        {
-            let labels = labels.iter().map(|(name, value)| (*name, (*value).into())).collect();
-            let endpoint = endpoint.downgrade();
-            self.memo.store(Some(Arc::new(Memo { place: scope.place(), labels, endpoint })));
+        let is_full = |memos: &Arc<Vec<Memo>>| {
+            memos.len() == MOST_REMEMBERED && memos.iter().all(|memo| memo.recall().is_some())
+        };
+        if self.memos.load().as_ref().is_some_and(is_full) {
+            return;
         }
+        self.memos.rcu(|memos| {
+            let memos = memos.iter().flat_map(|memos| memos.iter());
+            // What was removed may be remembered for a while, and whoever raced has the same.
+            let there = memos.filter(|it| !it.is_of(scope, labels) && it.recall().is_some());
+            let mut memos: Vec<Memo> = there.take(MOST_REMEMBERED).cloned().collect();
+            if memos.len() < MOST_REMEMBERED {
+                let labels = labels.iter().map(|(name, value)| (*name, (*value).into())).collect();
+                let endpoint = endpoint.downgrade();
+                memos.push(Memo { place: scope.place(), labels, endpoint });
+            }
+            Some(Arc::new(memos))
+        });
+    }
+}
+
+impl Memo {
+    #[inline]
+    fn is_of(&self, scope: &Scope, labels: &[(&str, &str)]) -> bool {
+        let told = self.labels.iter().map(|(_, value)| &**value);
+        scope.is_at(&self.place) && told.eq(labels.iter().map(|(_, value)| *value))
+    }
+
+    #[inline]
+    fn recall(&self) -> Option<EndpointMetrics> {
+        self.endpoint.upgrade().filter(EndpointMetrics::is_shown)
     }
 }
 
