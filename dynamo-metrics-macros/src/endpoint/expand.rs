@@ -315,6 +315,7 @@ fn label(home: &TokenStream, name: &Ident, value: &Expr) -> TokenStream {
         Expr::Lit(literal) if matches!(literal.lit, Lit::Str(_)) => quote!((#name, #value)),
         value => {
             let value = operand(value);
+            let home = path_at(home, at(value.span()));
             quote_spanned!(at(value.span())=> (#name, #home::LabelValue::as_label(&#value)))
         }
     }
