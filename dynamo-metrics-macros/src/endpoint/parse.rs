@@ -245,6 +245,10 @@ impl Parse for Label {
         }
         input.parse::<Token![=]>()?;
         refuse_formatted(input)?;
+        if input.peek2(Token![:]) && !input.peek2(Token![::]) {
+            return Err(input
+                .error("the labels of a call are known when it starts: none is set by the body"));
+        }
         Ok(Self { name, value: Some(input.parse()?) })
     }
 }

@@ -82,7 +82,7 @@ impl Call {
         if let Some(endpoint) = &endpoint {
             endpoint.start(terms);
         }
-        Self { endpoint, terms, ..Self::unmeasured() }
+        Self::made(endpoint, terms)
     }
 
     /// The call is open until its end, for whoever waits for the last one.
@@ -96,12 +96,17 @@ impl Call {
 
     /// A call that nobody counts.
     pub(crate) fn unmeasured() -> Self {
+        Self::made(None, Terms::new())
+    }
+
+    #[inline]
+    fn made(endpoint: Option<EndpointMetrics>, terms: Terms) -> Self {
         Self {
             start: clock::now(),
-            endpoint: None,
+            endpoint,
             running: false,
             open: false,
-            terms: Terms::new(),
+            terms,
             verdict: None,
             trace: None,
         }
@@ -215,7 +220,12 @@ impl Call {
 }
 
 impl Drop for Call {
+    #[inline]
     fn drop(&mut self) {
+        // Mostly it has ended by now, and need not ask why it did not.
+        if self.endpoint.is_none() {
+            return;
+        }
         self.end(End { outcome: self.outcome_of_drop(), in_body: false, status: None });
     }
 }
