@@ -142,7 +142,8 @@ impl Kind {
         if inner.and_then(is_stream) == Some(true) {
             return Ok(Self::Mapped);
         }
-        let of_body = inner.and_then(last).is_none_or(|last| last.ident == "Body");
+        let of_body =
+            inner.and_then(last).is_none_or(|last| last.ident.to_string().ends_with("Body"));
         match told.map(|told| told.unit) {
             Some(None | Some((Unit::Items | Unit::Grpc, _))) if !of_body => Ok(Self::Mapped),
             _ => Self::of_http(told).map(|()| Self::Value),

@@ -44,6 +44,7 @@ const DURATION_BOUNDS: [f64; 17] = [
 /// | `time_to_first_token_seconds` | from the start to the first content event; streams only |
 /// | `inter_token_latency_seconds` | between tokens; streams only |
 /// | `output_tokens_total` | tokens generated; streams only |
+/// | `endpoint_info{help}` | what the endpoint does, where an attribute says so |
 ///
 /// The metrics of streams appear with the first stream.
 ///

@@ -48,7 +48,7 @@ fn a_predicate_says_what_went_well() {
         reply
     }
 
-    #[instrumented_endpoint(scope = registry, ok_if = |found| found.is_some())]
+    #[instrumented_endpoint(scope = registry, ok_if = Option::is_some)]
     fn found(registry: &Registry, value: Option<u8>) -> Option<u8> {
         drop(registry.clone());
         value
@@ -128,7 +128,7 @@ fn errors_have_the_label_that_they_are_given() {
         reply
     }
 
-    #[instrumented_endpoint(scope = registry, err(label = |error| error.kind()))]
+    #[instrumented_endpoint(scope = registry, err(label = |_| Kind::Broken))]
     fn tokens(registry: &Registry, ok: bool) -> Result<BoxStream<'static, u8>, ApiError> {
         drop(registry.clone());
         if ok { Ok(stream::iter([1, 2]).boxed()) } else { Err(ApiError::Broken) }

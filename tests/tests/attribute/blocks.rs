@@ -67,7 +67,7 @@ fn labels_of(registry: &Registry, endpoint: &str) -> String {
             && sample.labels.get("dynamo_endpoint").is_some_and(|it| it == endpoint)
     });
     let labels = &sample.unwrap().labels;
-    labels.iter().map(|(name, value)| format!("{name}={value} ")).collect()
+    labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn each_function_is_an_endpoint_of_its_type() {
     assert_eq!(sum(&registry, "Engine__tokens", "output_tokens_total"), Some(3.0));
     assert_eq!(
         labels_of(&registry, "Engine__tokenize"),
-        "dynamo_component=backend dynamo_endpoint=Engine__tokenize tier=paid "
+        "dynamo_component=backend dynamo_endpoint=Engine__tokenize tier=paid"
     );
 }
 
@@ -95,12 +95,12 @@ fn what_is_said_of_a_function_stands_in_place_of_what_is_said_of_the_block() {
     assert_eq!(engine.embedding(), 7);
     assert_eq!(
         labels_of(&registry, "embed"),
-        "dynamo_component=backend dynamo_endpoint=embed kind=vector "
+        "dynamo_component=backend dynamo_endpoint=embed kind=vector"
     );
     assert!(matches!(Engine::elsewhere(&registry, Tier::Free).tier, Tier::Free));
     assert_eq!(
         labels_of(&registry, "Engine__elsewhere"),
-        "dynamo_endpoint=Engine__elsewhere tier=free "
+        "dynamo_endpoint=Engine__elsewhere tier=free"
     );
 }
 

@@ -14,6 +14,7 @@ use futures_util::stream::{self, BoxStream, Stream};
 use super::{ended, errors, in_flight, page, poll, run, run_to_panic, sent, sum};
 
 #[instrumented_endpoint(scope = scope)]
+#[expect(clippy::manual_async_fn, reason = "it is the form that is measured")]
 fn block<'a>(
     scope: &'a Scope,
     text: &'a str,

@@ -205,7 +205,7 @@ fn arguments_may_be_patterns_and_changed() {
     fn take(
         (registry, mut offset): (&Registry, u8),
         [low, .., high]: [u8; 4],
-        &cached: &bool,
+        [cached, ..]: [bool; 2],
         into: &mut Vec<u8>,
         _: &str,
     ) {
@@ -215,7 +215,7 @@ fn arguments_may_be_patterns_and_changed() {
     }
 
     let (registry, mut into) = (Registry::new(), Vec::new());
-    take((&registry, 1), [1, 0, 0, 2], &true, &mut into, "unused");
+    take((&registry, 1), [1, 0, 0, 2], [true, false], &mut into, "unused");
     assert_eq!(into, [4]);
     assert_eq!(ended(&registry, "take"), "success=1");
 }

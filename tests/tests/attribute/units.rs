@@ -68,7 +68,7 @@ fn tokens_are_counted_as_functions_say() {
         stream::iter(ITEMS).inspect(move |_| time.advance(Duration::from_millis(100)))
     }
 
-    #[instrumented_endpoint(scope = scope, stream(items, first = |item| item.has_tokens()))]
+    #[instrumented_endpoint(scope = scope, stream(items, first = |item| item.tokens() > 0))]
     fn begun(scope: &Scope) -> BoxStream<'static, Item> {
         drop(scope.clone());
         stream::iter(ITEMS).boxed()
