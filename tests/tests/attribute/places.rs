@@ -258,3 +258,19 @@ fn functions_of_one_name_may_have_labels_of_their_own() {
         ["dynamo_endpoint=generate 2", "dynamo_endpoint=generate,tier=free 1"]
     );
 }
+
+#[test]
+fn more_places_than_are_remembered_are_counted_all_the_same() {
+    let registry = Registry::new();
+    let engines: Vec<_> =
+        (0..40).map(|n| Engine { scope: registry.component(&format!("c{n}")) }).collect();
+    for _ in 0..3 {
+        engines.iter().for_each(|engine| run(engine.generate()));
+    }
+    // What goes makes room.
+    engines[0].scope.remove();
+    engines.iter().skip(1).for_each(|engine| run(engine.generate()));
+    let totals = totals(&registry);
+    assert_eq!(totals.len(), 39);
+    assert!(totals.iter().all(|total| total.ends_with(" 4")), "{totals:?}");
+}
