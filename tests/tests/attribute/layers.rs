@@ -199,7 +199,7 @@ fn later(scope: &Scope) -> impl Future<Output = &'static str> + use<> {
     std::future::ready("hi")
 }
 
-#[instrumented_endpoint(name = "generate", scope = scope, err(label = |_| false))]
+#[instrumented_endpoint(name = "generate", scope = scope, err(label = |()| false))]
 async fn opaque(scope: &Scope) -> Result<impl axum::response::IntoResponse + use<>, ()> {
     Ok(respond(scope).await)
 }

@@ -264,12 +264,14 @@ fn more_places_than_are_remembered_are_counted_all_the_same() {
     let registry = Registry::new();
     let engines: Vec<_> =
         (0..40).map(|n| Engine { scope: registry.component(&format!("c{n}")) }).collect();
-    for _ in 0..3 {
-        engines.iter().for_each(|engine| run(engine.generate()));
+    for engine in [&engines, &engines, &engines].into_iter().flatten() {
+        run(engine.generate());
     }
     // What goes makes room.
     engines[0].scope.remove();
-    engines.iter().skip(1).for_each(|engine| run(engine.generate()));
+    for engine in &engines[1..] {
+        run(engine.generate());
+    }
     let totals = totals(&registry);
     assert_eq!(totals.len(), 39);
     assert!(totals.iter().all(|total| total.ends_with(" 4")), "{totals:?}");
