@@ -12,8 +12,9 @@
 //! - [`health`]: whether endpoints are ready, and canaries that find out.
 //! - [`foreign`]: other processes' values: pages that are read and checked, collectors.
 //! - [`dynamo`]: the names of Dynamo's own API, for components that move.
-//! - [`instrumented_endpoint`]: the attribute that measures an `async fn`. For HTTP services there
-//!   is the layer of the crate `dynamo-metrics-tower`.
+//! - [`instrumented_endpoint`]: the attribute that measures a function, where its scope or the
+//!   crate's ([`default_scope`]) says. For HTTP services there is the layer of the crate
+//!   `dynamo-metrics-tower`.
 //! - [`clock`]: the one door to time, which tests can move.
 //!
 //! # Examples
@@ -59,13 +60,53 @@ pub mod unit;
 
 pub use dynamo_metrics_macros::instrumented_endpoint;
 
+/// Sets where the endpoints of a crate are counted whose attribute names no scope.
+///
+/// It stands in the root of the crate, once, and is a scope, a registry, or a reference to one; the
+/// expression is evaluated when it is first needed. A crate without it counts in
+/// [`Registry::global()`](registry::Registry::global).
+///
+/// # Examples
+/// ```standalone_crate
+/// use dynamo_metrics::{default_scope, encode, instrumented_endpoint, registry::Registry};
+///
+/// default_scope!(Registry::global().namespace("prod").component("backend"));
+///
+/// mod handlers {
+///     #[dynamo_metrics::instrumented_endpoint]
+///     pub fn generate() {}
+/// }
+///
+/// fn main() {
+///     handlers::generate();
+///     assert!(encode::text(Registry::global()).contains(
+///         "requests_total{dynamo_component=\"backend\",dynamo_endpoint=\"generate\",\
+///          dynamo_namespace=\"prod\"} 1"
+///     ));
+/// }
+/// ```
+#[macro_export]
+macro_rules! default_scope {
+    ($scope:expr $(,)?) => {
+        #[doc(hidden)]
+        pub(crate) fn __dynamo_metrics_scope() -> &'static $crate::registry::Scope {
+            static SCOPE: ::std::sync::OnceLock<$crate::registry::Scope> =
+                ::std::sync::OnceLock::new();
+            SCOPE.get_or_init(|| $crate::registry::Scope::clone(&$scope))
+        }
+    };
+}
+
 /// For the code that macros write. Anything here may change with them.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::label::{LabelInfo, LabelSet, LabelValue, combinations, combine};
     pub use crate::llm::attribute::{
-        BodyEnd, ByResult, ByStatus, ByValue, Call, IsResult, IsValue, MaybeResponse, ResultEnd,
-        Rewrap, Site, StatusEnd, Tag, ToBodyEnd, ValueEnd, fail, global, metered, start,
+        __dynamo_metrics_scope, BodyEnd, ByResult, ByStatus, ByValue, Bytes, Call, Cancelled,
+        Choices, Chunk, Fallible, IntoResponseEnd, IsResult, IsValue, MayRefuse, MaybeResponse,
+        Measured, Reader, Refuses, ResultEnd, Rewrap, Site, Status, StatusEnd, Tag, ToBodyEnd,
+        ValueEnd, any, ask, error_if, error_label, fail, measured, metered, metered_bytes, ok_if,
+        one, run, start, take, time_bounds, traced,
     };
     pub use crate::registry::catalogue::{MetricInfo, SetInfo};
     pub use crate::registry::{

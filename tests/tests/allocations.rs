@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use bytes::Bytes;
+use dynamo_metrics::instrumented_endpoint;
 use dynamo_metrics::label::{LabelSet, LabelValue};
 use dynamo_metrics::llm::stream::{Events, Seen, Sse, StreamReader as _};
 use dynamo_metrics::metric::Counter;
-use dynamo_metrics::registry::Registry;
+use dynamo_metrics::registry::{Registry, Scope};
 use dynamo_metrics::unit::Unit;
 use dynamo_metrics_tower::{AcceptLayer, MethodLabels, MetricsLayer};
 use futures_util::FutureExt as _;
+use futures_util::stream::{self, Stream, StreamExt as _};
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, Service as _, service_fn};
@@ -173,4 +175,59 @@ fn read<B: http_body::Body>(answer: impl Future<Output = Result<Response<B>, Inf
     let mut body = std::pin::pin!(body);
     let mut cx = Context::from_waker(Waker::noop());
     while let Poll::Ready(Some(_)) = body.as_mut().poll_frame(&mut cx) {}
+}
+
+#[derive(LabelValue)]
+enum Failure {
+    Odd,
+}
+
+#[instrumented_endpoint(
+    scope = scope,
+    labels(even),
+    err(label = |_| Failure::Odd),
+    ok_if = |value| !matches!(value, Ok(7)),
+)]
+fn halved(scope: &Scope, even: bool, value: u8) -> Result<u8, u8> {
+    if scope.is_endpoint() || !even {
+        return Err(value);
+    }
+    Ok(value / 2)
+}
+
+#[instrumented_endpoint(scope = scope)]
+async fn doubled(scope: &Scope, value: u8) -> Result<u8, u8> {
+    tokio::task::yield_now().await;
+    value.checked_mul(2).filter(|_| !scope.is_endpoint()).ok_or(value)
+}
+
+#[instrumented_endpoint(scope = scope)]
+fn tripled(scope: &Scope, value: u8) -> impl Future<Output = u8> + use<> {
+    drop(scope.clone());
+    ready(value * 3)
+}
+
+#[instrumented_endpoint(scope = scope)]
+fn counted(scope: &Scope, count: u8) -> impl Stream<Item = u8> + use<> {
+    drop(scope.clone());
+    stream::iter(0..count)
+}
+
+#[test]
+fn annotated_functions_allocate_nothing() {
+    let registry = Registry::new();
+    let scope = registry.component("backend");
+    let mut context = Context::from_waker(Waker::noop());
+    let record = || {
+        assert_eq!(halved(&scope, true, 8), Ok(4));
+        assert_eq!(halved(&scope, false, 7), Err(7));
+        assert_eq!(tripled(&scope, 2).now_or_never(), Some(6));
+        let mut run = std::pin::pin!(doubled(&scope, 3));
+        assert!(run.as_mut().poll(&mut context).is_pending());
+        assert_eq!(run.poll(&mut context), Poll::Ready(Ok(6)));
+        let mut dropped = std::pin::pin!(doubled(&scope, 3));
+        assert!(dropped.as_mut().poll(&mut context).is_pending());
+        assert_eq!(counted(&scope, 5).count().now_or_never(), Some(5));
+    };
+    assert_eq!(allocations(record), 0);
 }

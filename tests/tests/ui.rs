@@ -38,8 +38,10 @@ fn errors(told: &str) -> Vec<&str> {
 
 /// Headline, line and column of each error that is told.
 fn headlines(told: &str) -> Vec<(String, &str)> {
-    // The body of a measured function is a block within it, and `?` is told so.
-    let plain = |headline: &str| headline.replace("an async block", "an async function");
+    // The body of a measured function is a block or a closure within it, and `?` is told so.
+    let plain = |headline: &str| {
+        headline.replace("an async block", "an async function").replace("a closure", "a function")
+    };
     errors(told).into_iter().map(plain).zip(told.split("\nerror").map(place)).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Attributes: what they add to an `async fn`.
+//! Attributes: what they add to a function.
 
 use std::hint::black_box;
 use std::pin::pin;
@@ -15,6 +15,7 @@ use crate::page::total;
 use crate::race::{Added, Contender, Field};
 
 const ADDED: &str = "attribute, added to an async fn";
+const ADDED_PLAIN: &str = "attribute, added to a plain fn";
 
 static SCOPE: LazyLock<Scope> = LazyLock::new(|| Registry::global().component("bench"));
 
@@ -49,6 +50,17 @@ async fn ours_scoped(scope: &Scope, input: u64) -> Result<u64, Refused> {
     work(input)
 }
 
+#[inline(never)]
+fn bare_plain(input: u64) -> Result<u64, Refused> {
+    work(input)
+}
+
+#[inline(never)]
+#[instrumented_endpoint(scope = scope)]
+fn ours_plain(scope: &Scope, input: u64) -> Result<u64, Refused> {
+    work(input)
+}
+
 #[cfg(feature = "peers")]
 #[autometrics::autometrics]
 async fn with_autometrics(input: u64) -> Result<u64, Refused> {
@@ -62,14 +74,21 @@ async fn with_tracing(input: u64) -> Result<u64, Refused> {
 }
 
 pub(super) fn rows() -> Vec<Row> {
-    let unit = Unit::Nanoseconds;
-    vec![Row {
-        name: ADDED,
+    let row = |name, field| Row {
+        name,
         table: Table::Attribute,
-        unit,
+        unit: Unit::Nanoseconds,
         pace: Pace::Quick,
-        field: || Ok(field()),
-    }]
+        field,
+    };
+    vec![row(ADDED, || Ok(field())), row(ADDED_PLAIN, || Ok(plain_field()))]
+}
+
+fn plain_field() -> Field {
+    let with = || matches!(ours_plain(&SCOPE, 1), Ok(2));
+    let bare = || matches!(bare_plain(1), Ok(2));
+    let check = |done| seen("ours_plain", done);
+    vec![(OURS.to_owned(), Box::new(Added::new(1, with, bare).checked(check)) as _)]
 }
 
 fn field() -> Field {

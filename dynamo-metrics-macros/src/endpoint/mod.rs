@@ -1,212 +1,275 @@
 //! `#[instrumented_endpoint]`: what is written, checked against the function that it stands on.
 
+mod block;
 mod expand;
+mod finish;
+mod home;
 mod parse;
+mod returns;
 
 use proc_macro2::{Span, TokenStream};
+use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
-use syn::{Error, Expr, ImplItemFn, Item, Result, ReturnType, TraitItem, Type, TypeParamBound};
+use syn::visit::{self, Visit};
+use syn::{
+    Attribute, Error, Expr, ExprLit, FnArg, ForeignItemFn, Ident, ImplItemFn, Item, Lit, Meta,
+    PatIdent, Result,
+};
 
 use crate::label::check_name;
-use parse::{Arguments, Label};
+use parse::{Arguments, Buckets, Label, Objective};
+use returns::Returns;
 
 /// Longest name of an endpoint, in bytes.
 const LONGEST_NAME: usize = 128;
+
+/// Labels that the metrics of an endpoint have besides.
+const OF_ENDPOINTS: [&str; 5] = ["outcome", "error_type", "slo", "met", "help"];
 
 /// An endpoint that can be expanded.
 struct Endpoint {
     function: ImplItemFn,
     name: String,
-    scope: Option<Expr>,
-    labels: Vec<Label>,
+    help: String,
+    /// What is not in the other fields.
+    arguments: Arguments,
+    labels: Vec<(Ident, Expr)>,
     returns: Returns,
-}
-
-/// What the function returns, as far as the call's end depends on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Returns {
-    /// A value, or a response; the call's end is found by the value's type.
-    Value,
-    /// Nothing, ever.
-    Never,
-    /// A stream. It is boxed again if it came boxed, and may be in an `Ok`.
-    Stream { boxed: bool, fallible: bool },
+    /// Where the crate is.
+    home: TokenStream,
 }
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    match Endpoint::read(arguments, item.clone()) {
-        Ok(endpoint) => expand::expand(endpoint),
+    match read(arguments, item.clone()) {
+        Ok(measured) => measured,
         // The item is kept, so that a bad argument is one error and not twenty.
-        Err(error) => error.into_compile_error().into_iter().chain(item).collect(),
+        Err(error) => error.into_compile_error().into_iter().chain(block::bare(item)).collect(),
+    }
+}
+
+fn read(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let error = match syn::parse2::<ImplItemFn>(item.clone()) {
+        Ok(function) => {
+            let arguments: Arguments = syn::parse2(arguments)?;
+            if let Some(span) = arguments.skip {
+                let why = "`skip` is for the functions of an impl block that is measured";
+                return Err(Error::new(span, why));
+            }
+            let name = function.sig.ident.unraw().to_string();
+            return Endpoint::read(function, name, arguments, None).map(expand::expand);
+        }
+        Err(error) => error,
+    };
+    if let Ok(declaration) = syn::parse2::<ForeignItemFn>(item.clone()) {
+        return Err(Error::new(
+            declaration.sig.ident.span(),
+            "a declaration has nothing to measure: put the attribute on the implementation",
+        ));
+    }
+    match syn::parse2::<Item>(item) {
+        Ok(Item::Impl(it)) => block::expand(it, &syn::parse2(arguments)?),
+        Ok(Item::Fn(_)) | Err(_) => Err(error),
+        Ok(other) => Err(Error::new_spanned(other, "expected a function or an impl block")),
     }
 }
 
 impl Endpoint {
-    fn read(arguments: TokenStream, item: TokenStream) -> Result<Self> {
-        let function = function(item)?;
-        let arguments: Arguments = syn::parse2(arguments)?;
+    /// An endpoint of a function; what is not said of it may be said of its whole block.
+    fn read(
+        function: ImplItemFn,
+        default_name: String,
+        mut arguments: Arguments,
+        block: Option<&Arguments>,
+    ) -> Result<Self> {
         let signature = &function.sig;
         if let Some(constant) = &signature.constness {
-            return Err(Error::new_spanned(constant, "a const fn cannot be measured"));
+            let why = match block {
+                None => "a const fn cannot be measured",
+                Some(_) => {
+                    "a const fn cannot be measured: put `#[instrumented_endpoint(skip)]` on it"
+                }
+            };
+            return Err(Error::new_spanned(constant, why));
         }
-        if signature.asyncness.is_none() {
-            return Err(Error::new_spanned(
-                signature.fn_token,
-                "expected an `async fn`; other functions are not supported yet",
-            ));
+        if let Some(variadic) = &signature.variadic {
+            return Err(Error::new_spanned(variadic, "a variadic function cannot be measured"));
+        }
+        if let Some(again) = function.attrs.iter().find(|attribute| is_ours(attribute)) {
+            let why = "the attribute is given twice: one function is one endpoint";
+            return Err(Error::new_spanned(again, why));
         }
         let name = match &arguments.name {
             Some(name) => {
                 check_endpoint_name(&name.value(), name.span())?;
                 name.value()
             }
-            None => signature.ident.unraw().to_string(),
+            None => default_name,
         };
-        let labels = arguments.labels.unwrap_or_default();
-        for (i, label) in labels.iter().enumerate() {
-            let label_name = label.name.unraw().to_string();
-            let taken = matches!(label_name.as_str(), "outcome" | "error_type")
-                .then(|| format!("label name {label_name:?} is set by the endpoint itself"));
-            if let Some(why) = taken.or_else(|| check_name(&label_name).err()) {
-                return Err(Error::new(label.name.span(), why));
-            }
-            if labels[..i].iter().any(|other| other.name.unraw() == label_name) {
-                let why = format!("label `{label_name}` is given twice");
-                return Err(Error::new(label.name.span(), why));
-            }
+        let futures = signature.asyncness.is_none();
+        let returns = Returns::read(&signature.output, futures, arguments.stream.as_ref())?;
+        let may_stream = arguments.stream.is_some() || returns.may_stream(&signature.output);
+        if !may_stream {
+            check_streamless(&arguments)?;
         }
-        let returns = Returns::read(&signature.output, arguments.stream)?;
-        Ok(Self { name, scope: arguments.scope, labels, returns, function })
+        if let Some(block) = block {
+            check_self(&function, &arguments, block)?;
+            arguments.inherit(block, may_stream);
+        }
+        let labels = labels(arguments.labels.take().unwrap_or_default(), &function)?;
+        let help = match arguments.help.take() {
+            Some(help) => help.value(),
+            None => first_paragraph(&function.attrs),
+        };
+        let home = home::path(arguments.home.as_ref())?;
+        Ok(Self { function, name, help, arguments, labels, returns, home })
     }
 }
 
-/// The function that the attribute stands on: free, or in an impl.
-fn function(item: TokenStream) -> Result<ImplItemFn> {
-    let error = match syn::parse2::<ImplItemFn>(item.clone()) {
-        Ok(function) => return Ok(function),
-        Err(error) => error,
-    };
-    if let Ok(TraitItem::Fn(declaration)) = syn::parse2::<TraitItem>(item.clone())
-        && declaration.default.is_none()
-    {
-        return Err(Error::new_spanned(
-            declaration.sig,
-            "a declaration has nothing to measure: put the attribute on the implementation",
+impl Arguments {
+    /// Takes what is not said here from what is said of the whole block.
+    fn inherit(&mut self, block: &Self, may_stream: bool) {
+        let of_block = block.clone();
+        self.scope = self.scope.take().or(of_block.scope);
+        self.labels = self.labels.take().or(of_block.labels);
+        self.verdict = self.verdict.take().or(of_block.verdict);
+        self.err = self.err.take().or(of_block.err);
+        self.cancelled = self.cancelled.or(of_block.cancelled);
+        self.in_flight = self.in_flight.or(of_block.in_flight);
+        self.exemplar = self.exemplar.take().or(of_block.exemplar);
+        self.home = self.home.take().or(of_block.home);
+        // What is asked of streams is asked of those functions that return one.
+        self.buckets = self.buckets.take().or(of_block.buckets.map(|buckets| Buckets {
+            ttft: buckets.ttft.filter(|_| may_stream),
+            itl: buckets.itl.filter(|_| may_stream),
+            ..buckets
+        }));
+        if self.slo.is_empty() {
+            let asked = of_block.slo.into_iter();
+            self.slo = asked.filter(|(it, ..)| may_stream || *it == Objective::E2e).collect();
+        }
+    }
+}
+
+/// What only streams have is not asked of a function that returns none.
+fn check_streamless(arguments: &Arguments) -> Result<()> {
+    let buckets = arguments.buckets.as_ref();
+    let spans = buckets.and_then(|it| it.ttft.as_ref().or(it.itl.as_ref())).map(|(span, _)| *span);
+    let slo = arguments.slo.iter().find(|(objective, ..)| *objective != Objective::E2e);
+    match spans.or(slo.map(|(_, key, _)| key.span())) {
+        None => Ok(()),
+        Some(span) => Err(Error::new(
+            span,
+            "this function returns no stream and no response: it has no tokens to time",
+        )),
+    }
+}
+
+/// What is said of the block may need a `self` that a function of it does not have.
+fn check_self(function: &ImplItemFn, own: &Arguments, block: &Arguments) -> Result<()> {
+    if function.sig.receiver().is_some() {
+        return Ok(());
+    }
+    let scope = block.scope.as_ref().filter(|_| own.scope.is_none());
+    let labels = block.labels.iter().filter(|_| own.labels.is_none()).flatten();
+    let needs = |expression: &Expr| names_self(expression.to_token_stream());
+    let needed =
+        scope.is_some_and(needs) || labels.filter_map(|label| label.value.as_ref()).any(needs);
+    if needed {
+        return Err(Error::new(
+            function.sig.ident.span(),
+            "this function has no `self`, which the block's arguments name: give it a `scope` and \
+             `labels` of its own, or `#[instrumented_endpoint(skip)]`",
         ));
     }
-    match syn::parse2::<Item>(item) {
-        Ok(Item::Fn(_)) | Err(_) => Err(error),
-        Ok(other) => Err(Error::new_spanned(other, "expected an `async fn`")),
-    }
+    Ok(())
 }
 
-impl Returns {
-    fn read(output: &ReturnType, forced: Option<Span>) -> Result<Self> {
-        let ReturnType::Type(_, output) = output else {
-            return match forced {
-                Some(span) => Err(Error::new(span, "`stream` on a function that returns nothing")),
-                None => Ok(Self::Value),
-            };
-        };
-        if matches!(bare(output), Type::Never(_)) {
-            return Ok(Self::Never);
-        }
-        let (value, fallible) = match ok_type(output) {
-            Some(value) => (value, true),
-            None => (&**output, false),
-        };
-        if let Some(boxed) = is_stream(value) {
-            return Ok(Self::Stream { boxed, fallible });
-        }
-        match forced {
-            Some(span) if names(value, |name| name == "IntoResponse") => Err(Error::new(
-                span,
-                "`stream` is for functions that return a stream: return `Response`, whose body \
-                 is measured to its end without it",
-            )),
-            // A trait of another name may well be a stream's.
-            Some(_) if names(value, |_| true) => Ok(Self::Stream { boxed: false, fallible }),
-            Some(span) => Err(Error::new(
-                span,
-                "`stream` needs a return type that a measured stream fits into: `impl Stream`, or \
-                 a boxed one",
-            )),
-            None => Ok(Self::Value),
-        }
-    }
-}
-
-/// A type without the parentheses, seen or not, that it came in.
-fn bare(mut written: &Type) -> &Type {
-    loop {
-        written = match written {
-            Type::Paren(it) => &it.elem,
-            Type::Group(it) => &it.elem,
-            other => return other,
-        };
-    }
-}
-
-/// `T` of a type that is written `..Result<T, ..>`.
-fn ok_type(output: &Type) -> Option<&Type> {
-    let Type::Path(path) = bare(output) else {
-        return None;
-    };
-    let last = path.path.segments.last().filter(|last| last.ident == "Result")?;
-    type_argument(last)
-}
-
-/// Whether a type is written as a stream, and if so, whether as a boxed one.
-fn is_stream(output: &Type) -> Option<bool> {
-    match bare(output) {
-        Type::ImplTrait(it) => bounds_name(&it.bounds, |name| name == "Stream").then_some(false),
-        Type::Path(path) => {
-            let last = path.path.segments.last()?;
-            if last.ident == "BoxStream" || last.ident == "LocalBoxStream" {
-                return Some(true);
-            }
-            // `Pin<Box<dyn Stream>>`.
-            let inner = type_argument(last).filter(|_| last.ident == "Pin")?;
-            let Type::Path(inner) = inner else {
-                return None;
-            };
-            let inner = inner.path.segments.last().filter(|inner| inner.ident == "Box")?;
-            match type_argument(inner)? {
-                Type::TraitObject(it) => {
-                    bounds_name(&it.bounds, |name| name == "Stream").then_some(true)
-                }
-                _ => None,
-            }
-        }
-        _ => None,
-    }
-}
-
-fn type_argument(segment: &syn::PathSegment) -> Option<&Type> {
-    let syn::PathArguments::AngleBracketed(arguments) = &segment.arguments else {
-        return None;
-    };
-    arguments.args.iter().find_map(|argument| match argument {
-        syn::GenericArgument::Type(inner) => Some(bare(inner)),
-        _ => None,
-    })
-}
-
-/// Whether a type is written as `impl` of a trait of such a name.
-fn names(written: &Type, fits: impl Fn(&str) -> bool) -> bool {
-    matches!(bare(written), Type::ImplTrait(it) if bounds_name(&it.bounds, fits))
-}
-
-fn bounds_name<'a>(
-    bounds: impl IntoIterator<Item = &'a TypeParamBound>,
-    fits: impl Fn(&str) -> bool,
-) -> bool {
-    bounds.into_iter().any(|bound| match bound {
-        TypeParamBound::Trait(bound) => {
-            bound.path.segments.last().is_some_and(|last| fits(&last.ident.to_string()))
-        }
+fn names_self(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        proc_macro2::TokenTree::Group(group) => names_self(group.stream()),
+        proc_macro2::TokenTree::Ident(ident) => ident == "self",
         _ => false,
     })
+}
+
+/// The labels, each with its value, if they may all stand there.
+fn labels(written: Vec<Label>, function: &ImplItemFn) -> Result<Vec<(Ident, Expr)>> {
+    let mut labels: Vec<(Ident, Expr)> = Vec::new();
+    for Label { name, value } in written {
+        let text = name.unraw().to_string();
+        let value = match value {
+            Some(value) => value,
+            None => parameter(&name, function)?,
+        };
+        let taken = OF_ENDPOINTS
+            .contains(&text.as_str())
+            .then(|| format!("label name {text:?} is set by the endpoint itself"));
+        if let Some(why) = taken.or_else(|| check_name(&text).err()) {
+            return Err(Error::new(name.span(), why));
+        }
+        if labels.iter().any(|(other, _)| other.unraw() == text) {
+            return Err(Error::new(name.span(), format!("label `{text}` is given twice")));
+        }
+        labels.push((name, value));
+    }
+    Ok(labels)
+}
+
+/// The parameter, or part of one, that a label is named after.
+fn parameter(name: &Ident, function: &ImplItemFn) -> Result<Expr> {
+    if name == "self" || name == "_" {
+        let why = format!("`{name}` is no label: write `name = value`");
+        return Err(Error::new(name.span(), why));
+    }
+    let known = parameters(function);
+    if known.iter().any(|known| known == name) {
+        return Ok(syn::parse_quote!(#name));
+    }
+    let known: Vec<String> = known.iter().map(|known| format!("`{known}`")).collect();
+    let why = match known.len() {
+        0 => "and the function has none".to_owned(),
+        _ => format!("expected one of {}, or `{name} = value`", known.join(", ")),
+    };
+    Err(Error::new(name.span(), format!("`{name}` is no parameter of the function, {why}")))
+}
+
+/// What the patterns of a function's parameters bind.
+fn parameters(function: &ImplItemFn) -> Vec<Ident> {
+    struct Names(Vec<Ident>);
+
+    impl<'ast> Visit<'ast> for Names {
+        fn visit_pat_ident(&mut self, it: &'ast PatIdent) {
+            self.0.push(it.ident.clone());
+            visit::visit_pat_ident(self, it);
+        }
+    }
+
+    let mut names = Names(Vec::new());
+    for input in &function.sig.inputs {
+        if let FnArg::Typed(it) = input {
+            names.visit_pat(&it.pat);
+        }
+    }
+    names.0
+}
+
+/// Whether an attribute is this one.
+fn is_ours(attribute: &Attribute) -> bool {
+    attribute.path().segments.last().is_some_and(|last| last.ident == "instrumented_endpoint")
+}
+
+/// The first paragraph of a doc comment, on one line.
+fn first_paragraph(attributes: &[Attribute]) -> String {
+    let lines = attributes.iter().filter(|it| it.path().is_ident("doc")).filter_map(|it| {
+        let Meta::NameValue(it) = &it.meta else { return None };
+        match &it.value {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
+            _ => None,
+        }
+    });
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let lines = text.lines().map(str::trim).skip_while(|line| line.is_empty());
+    lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn check_endpoint_name(name: &str, span: Span) -> Result<()> {

@@ -7,14 +7,40 @@ use std::time::Duration;
 use super::cancel::CancelReason;
 use super::endpoint::EndpointMetrics;
 use super::meter::Made;
+use super::meter::Stamp;
 use super::outcome::{End, Outcome};
-use super::reading::{Account, First};
+use super::reading::Account;
+use super::timing::First;
 use super::tokens::Beat;
 use crate::clock::{self, Instant};
+use crate::metric::TraceContext;
 
 thread_local! {
     /// The calls that a layer is polling on this thread, outermost first.
     static SERVED: RefCell<Vec<Served>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a call is that is dropped before its end, and was no panic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// Neither a success nor a failure.
+    Separate,
+    /// A failure.
+    Error,
+    /// Nothing that is counted.
+    Ignore,
+}
+
+/// How a call is counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) cancelled: Cancelled,
+    /// It is in flight until its end.
+    pub(crate) in_flight: bool,
+    /// Its stream is pulled by whoever reads it, so that what it makes is made when it is asked for.
+    pub(crate) pulled: bool,
+    /// Somebody counts the tokens of its items.
+    pub(crate) counted: bool,
 }
 
 /// One run of an endpoint. Dropped without an end, it counts as cancelled, or as a panic if the
@@ -30,6 +56,11 @@ pub struct Call {
     running: bool,
     /// Whoever waits for the endpoint's last open request waits for this one.
     open: bool,
+    terms: Terms,
+    /// Whether it went well, where somebody knows better than its value's type.
+    verdict: Option<bool>,
+    /// Where its exemplars lead.
+    trace: Option<TraceContext>,
 }
 
 /// What a call gives away while it is served: calls of the endpoint on this thread are parts of one
@@ -44,20 +75,29 @@ struct Served {
 /// Takes back what a call gave away, also while unwinding.
 struct Back<'a>(&'a mut Call);
 
+impl Terms {
+    pub(crate) const fn new() -> Self {
+        Self { cancelled: Cancelled::Separate, in_flight: true, pulled: true, counted: false }
+    }
+}
+
 impl Call {
     /// Counts a run of `endpoint`, unless it is a part of one that a layer counts.
     pub(crate) fn start(endpoint: EndpointMetrics) -> Self {
+        Self::start_as(endpoint, Terms::new())
+    }
+
+    /// The same, counted otherwise.
+    pub(crate) fn start_as(endpoint: EndpointMetrics, terms: Terms) -> Self {
         let id = endpoint.id();
         let is_this = |served: &Served| served.endpoint.id() == id;
         // Past the end of the thread's life there is no layer around either.
         let counted = SERVED.try_with(|served| served.borrow().iter().any(is_this));
         let endpoint = (!counted.unwrap_or(false)).then_some(endpoint);
         if let Some(endpoint) = &endpoint {
-            endpoint.start();
+            endpoint.start(terms);
         }
-        let mut call = Self::unmeasured();
-        call.endpoint = endpoint;
-        call
+        Self::counting(endpoint, terms)
     }
 
     /// The call is open until its end, for whoever waits for the last one.
@@ -71,7 +111,21 @@ impl Call {
 
     /// A call that nobody counts.
     pub(crate) fn unmeasured() -> Self {
-        Self { start: clock::now(), endpoint: None, made: None, running: false, open: false }
+        Self::counting(None, Terms::new())
+    }
+
+    #[inline]
+    fn counting(endpoint: Option<EndpointMetrics>, terms: Terms) -> Self {
+        Self {
+            start: clock::now(),
+            endpoint,
+            made: None,
+            running: false,
+            open: false,
+            terms,
+            verdict: None,
+            trace: None,
+        }
     }
 
     pub(crate) fn started(&self) -> Instant {
@@ -95,6 +149,17 @@ impl Call {
         }
     }
 
+    pub(super) fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    /// Tokens were made.
+    pub(super) fn stamp(&self, stamp: Stamp) {
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.streams().stamp(stamp);
+        }
+    }
+
     pub(crate) fn beat(&self, beat: Beat) {
         if let Some(endpoint) = &self.endpoint {
             endpoint.streams().beat(beat);
@@ -107,21 +172,74 @@ impl Call {
         }
     }
 
+    /// Somebody knows whether the call went well, if it comes to its end.
+    pub(crate) fn judge(&mut self, ok: bool) {
+        self.verdict = Some(ok);
+    }
+
+    /// The trace that the call belongs to.
+    pub(crate) fn trace(&mut self, trace: Option<TraceContext>) {
+        self.trace = trace;
+    }
+
+    /// Whether somebody counts it, and an error would be one.
+    pub(crate) fn may_fail(&self) -> bool {
+        self.endpoint.is_some() && self.verdict != Some(true)
+    }
+
     /// Ends the call; the first end counts.
+    #[inline]
     pub(crate) fn end(&mut self, end: End) {
         if self.endpoint.is_some() {
-            self.end_at(end, clock::now(), None);
+            self.end_at(end, clock::now(), None, None);
         }
     }
 
-    /// Ends the call at `now`, with what its answer came to, if that was read.
-    pub(super) fn end_at(&mut self, end: End, now: Instant, account: Option<&Account<'_>>) {
-        if let Some(endpoint) = self.endpoint.take() {
-            endpoint.end(end, now.since(self.start), now, account);
-            if self.open {
-                endpoint.open().leave();
-            }
+    /// The same, as an error of this label.
+    pub(crate) fn end_as(&mut self, end: End, error: &str) {
+        if self.endpoint.is_some() {
+            self.end_at(end, clock::now(), Some(error), None);
         }
+    }
+
+    /// Ends the call at `now`, with what its answer came to, if that was read, and the label of its
+    /// error, if that has one of its own.
+    pub(super) fn end_at(
+        &mut self,
+        end: End,
+        now: Instant,
+        error: Option<&str>,
+        account: Option<&Account<'_>>,
+    ) {
+        let Some(endpoint) = self.endpoint.take() else { return };
+        let _entered = self.trace.map(TraceContext::enter);
+        if let Some(end) = self.judged(end) {
+            endpoint.end(end, now.since(self.start), error, account.map(|account| (account, now)));
+        }
+        if self.terms.in_flight {
+            endpoint.leave();
+        }
+        if self.open {
+            endpoint.open().leave();
+        }
+    }
+
+    /// The end as it is counted; `None` if it is not.
+    fn judged(&self, end: End) -> Option<End> {
+        let outcome = match (end.outcome, self.terms.cancelled, self.verdict) {
+            (Outcome::Cancelled, Cancelled::Ignore, _) => return None,
+            (Outcome::Cancelled, Cancelled::Error, _) | (Outcome::Success, _, Some(false)) => {
+                Outcome::ServerError
+            }
+            // What the head of an answer says may be overruled, and what became of its body not.
+            (
+                Outcome::ClientError | Outcome::ServerError | Outcome::Timeout | Outcome::Rejected,
+                _,
+                Some(true),
+            ) if !end.in_body => Outcome::Success,
+            (outcome, ..) => outcome,
+        };
+        Some(End { outcome, ..end })
     }
 
     /// Runs a part of the call: polls what it is waiting for. A panic in there is this call's, even
@@ -196,7 +314,12 @@ pub(super) fn current<T>(
 }
 
 impl Drop for Call {
+    #[inline]
     fn drop(&mut self) {
+        // Mostly it has ended by now, and need not ask why it did not.
+        if self.endpoint.is_none() {
+            return;
+        }
         self.end(End { outcome: self.outcome_of_drop(), in_body: false, status: None });
     }
 }

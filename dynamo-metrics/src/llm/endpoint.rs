@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::attribute::Known;
+use super::call::Terms;
 use super::idle::Open;
 use super::options::{EndpointOptions, TokenStart};
 use super::outcome::{ERROR_TYPES, End, ErrorType, OUTCOMES, Outcome};
@@ -17,7 +18,7 @@ use super::stream::ChooseReader;
 use super::streams::{StreamMetrics, StreamSet};
 use crate::clock::{self, Instant};
 use crate::metric::{Counter, FloatGauge, Histogram, UpDownCounter};
-use crate::registry::{MetricSet, RegisterError, Scope};
+use crate::registry::{MetricSet, OpenFamily, RegisterError, Scope};
 
 /// The prefix where the scope has none of its own.
 pub(super) const PREFIX: &str = "dynamo_component";
@@ -92,7 +93,7 @@ const INTER_TOKENS: &[&str] = &[
 pub struct EndpointMetrics(Arc<Metrics>);
 
 /// An endpoint's metrics, for as long as somebody else keeps them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct WeakEndpoint(Weak<Metrics>);
 
 struct Metrics {
@@ -100,6 +101,8 @@ struct Metrics {
     open: Open,
     id: u64,
     set: EndpointSet,
+    /// The set's errors, by labels that users give them.
+    named_errors: OpenFamily<Counter>,
     streams: StreamMetrics,
     slo: Option<SloMetrics>,
     token_start: TokenStart,
@@ -273,9 +276,16 @@ impl EndpointMetrics {
         self.0.id
     }
 
-    pub(super) fn start(&self) {
+    pub(super) fn start(&self, terms: Terms) {
         self.0.set.requests_started_total.inc();
-        self.0.set.inflight_requests.inc();
+        if terms.in_flight {
+            self.0.set.inflight_requests.inc();
+        }
+    }
+
+    /// A call that was in flight is it no longer.
+    pub(super) fn leave(&self) {
+        self.0.set.inflight_requests.dec();
     }
 
     /// The head of an answer is there, so long after the start.
@@ -283,13 +293,14 @@ impl EndpointMetrics {
         self.0.set.response_head_seconds.observe_duration(time);
     }
 
-    /// A call ends at `now`, with what its answer came to, if that was read.
+    /// A call ended, with the label of what went wrong, if that has one of its own, and with what its
+    /// answer came to and when it ended, if that was read.
     pub(super) fn end(
         &self,
         end: End,
         duration: Duration,
-        now: Instant,
-        account: Option<&Account<'_>>,
+        error: Option<&str>,
+        account: Option<(&Account<'_>, Instant)>,
     ) {
         let set = &self.0.set;
         set.requests_total.inc();
@@ -298,14 +309,19 @@ impl EndpointMetrics {
             set.cancellation_total.inc();
             self.0.streams.cancelled(duration, end.in_body || end.status.is_some());
         }
-        if let Some(error) = ErrorType::of(end) {
-            set.errors[error as usize].inc();
+        match (ErrorType::of(end), error) {
+            (None, _) => {}
+            (Some(error), None) => set.errors[error as usize].inc(),
+            (Some(_), Some(error)) => {
+                if let Some(errors) = self.0.named_errors.with(&[error]) {
+                    errors.inc();
+                }
+            }
         }
         set.request_duration_seconds.observe_duration(duration);
         if account.is_some() || self.0.slo.is_some() {
-            self.account(end.outcome, duration, now, account);
+            self.account(end.outcome, duration, account);
         }
-        set.inflight_requests.dec();
     }
 
     #[inline(never)]
@@ -313,11 +329,10 @@ impl EndpointMetrics {
         &self,
         outcome: Outcome,
         duration: Duration,
-        now: Instant,
-        account: Option<&Account<'_>>,
+        account: Option<(&Account<'_>, Instant)>,
     ) {
         let mut measured = Measured::unread(outcome, duration);
-        if let Some(account) = account {
+        if let Some((account, now)) = account {
             self.0.streams.account(account, now, &mut measured);
         }
         if let Some(slo) = &self.0.slo {
@@ -383,12 +398,20 @@ impl<'a> EndpointBuilder<'a> {
                 scope = scope.with_buckets(name, buckets.clone());
             }
         }
+        if options.exemplars {
+            scope = scope.with_exemplars();
+        }
         let scope = &scope;
+        let set = EndpointSet::register_with(scope, labels)?;
+        let help = |name| EndpointSet::INFO.metrics.iter().find(|info| info.name == name);
+        let help = help("errors_total").map_or("", |info| info.help);
+        let errors = scope.counter("errors_total", help).labels(labels);
         let streams = StreamSet::register_with(scope, labels)?;
         Ok(EndpointMetrics(Arc::new(Metrics {
             open: Open::new(),
             id,
-            set: EndpointSet::register_with(scope, labels)?,
+            set,
+            named_errors: errors.named_family(&["error_type"])?,
             streams: StreamMetrics::new(streams, &options),
             slo: (!options.slo.is_empty())
                 .then(|| SloMetrics::register(scope, labels, options.slo))

@@ -1,6 +1,7 @@
 //! A stream of items that ends a call where it ends itself.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -8,62 +9,70 @@ use futures_core::Stream;
 use pin_project_lite::pin_project;
 
 use super::call::Call;
+use super::meter::Stamp;
 use super::outcome::{End, Outcome};
-use super::reading::First;
-use super::tokens::Pace;
+use super::reading::Account;
+use super::stream::Seen;
+use super::timing::{First, Start, Timing};
+use super::tokens::Beat;
 use crate::clock;
 
 pin_project! {
     /// A stream whose items are tokens: the call that made it lasts until it ends or is dropped.
     ///
-    /// The first item gives the time to the first token, each other one an inter-token latency. An
+    /// The first token gives the time to the first token, those after it inter-token latencies. An
     /// item that is an error makes the call a failure.
     pub struct Metered<S, F> {
         // Before the stream, so that the call has its end when the stream's own drop runs.
         state: State,
-        is_error: F,
+        hear: F,
         #[pin]
         inner: S,
     }
 }
 
+/// What an item has to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// The call failed.
+    Error,
+    /// So many tokens.
+    Tokens(u64),
+}
+
 #[derive(Debug)]
 struct State {
     call: Call,
-    pace: Pace,
-    began: bool,
+    seen: Seen,
+    timing: Timing,
     failed: bool,
 }
 
-impl<S: Stream, F: Fn(&S::Item) -> bool> Metered<S, F> {
-    pub(crate) fn new(call: Call, inner: S, is_error: F) -> Self {
-        let pace = Pace::new(clock::now());
-        Self { state: State { call, pace, began: false, failed: false }, is_error, inner }
+impl<S: Stream, F: FnMut(&S::Item) -> Heard> Metered<S, F> {
+    pub(crate) fn new(call: Call, inner: S, hear: F) -> Self {
+        let timing = Timing::new(Start::At(call.started()), clock::now());
+        let seen = Seen { exact: call.terms().counted, ..Seen::default() };
+        Self { state: State { call, seen, timing, failed: false }, hear, inner }
     }
 }
 
-impl<S: Stream, F: Fn(&S::Item) -> bool> Stream for Metered<S, F> {
+impl<S: Stream, F: FnMut(&S::Item) -> Heard> Stream for Metered<S, F> {
     type Item = S::Item;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
         let state = this.state;
-        if state.pace.is_stalled() {
-            state.pace.ask(clock::now());
-        }
+        state.timing.ask();
         let item = ready!(state.call.run(|| this.inner.poll_next(cx)));
-        match &item {
-            None => state.end(Outcome::Success),
-            Some(item) if (this.is_error)(item) => state.failed = true,
-            Some(_) => {
-                let now = clock::now();
-                state.pace.hand(now);
-                if !std::mem::replace(&mut state.began, true) {
-                    state.call.first(First::Token, now.since(state.call.started()));
-                }
-                state.call.beat(state.pace.beat(1));
-                state.call.output_tokens(1);
+        if let Some(item) = &item {
+            state.timing.hand();
+            match heard(this.hear, item) {
+                Heard::Error => state.failed = true,
+                Heard::Tokens(0) => {}
+                Heard::Tokens(tokens) => state.tokens(tokens),
             }
+        } else {
+            state.end(Outcome::Success);
         }
         Poll::Ready(item)
     }
@@ -74,13 +83,36 @@ impl<S: Stream, F: Fn(&S::Item) -> bool> Stream for Metered<S, F> {
 }
 
 impl State {
+    /// An item of so many tokens is handed on.
+    fn tokens(&mut self, tokens: u64) {
+        self.seen.events += 1;
+        self.seen.tokens += tokens;
+        let call = &self.call;
+        if self.timing.is_new() {
+            self.timing.firsts(&self.seen, 0, |first, time| {
+                call.first(first, time);
+                if first == First::Token && call.terms().pulled {
+                    call.stamp(Stamp::First(time));
+                }
+            });
+        }
+        let beat = self.timing.pace.beat(tokens);
+        call.beat(beat);
+        if let (Beat::Next { wait, tokens, .. }, true) = (beat, call.terms().pulled) {
+            call.stamp(Stamp::Next { gap: wait, tokens });
+        }
+        call.output_tokens(tokens);
+    }
+
     fn end(&mut self, outcome: Outcome) {
         // Consumers mostly stop at the error, so the end is a drop as often as not.
         let outcome = match outcome {
             Outcome::Success | Outcome::Cancelled if self.failed => Outcome::ServerError,
             outcome => outcome,
         };
-        self.call.end(End { outcome, in_body: true, status: None });
+        let end = End { outcome, in_body: true, status: None };
+        let account = Account::new(&self.seen, &self.timing, false, 0);
+        self.call.end_at(end, clock::now(), None, Some(&account));
     }
 }
 
@@ -94,6 +126,15 @@ impl<S: fmt::Debug, F> fmt::Debug for Metered<S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metered").field("state", &self.state).finish_non_exhaustive()
     }
+}
+
+/// What an item says; users' code is asked, and one that panics hears nothing.
+fn heard<T>(hear: &mut impl FnMut(&T) -> Heard, item: &T) -> Heard {
+    let heard = catch_unwind(AssertUnwindSafe(|| hear(item)));
+    heard.unwrap_or_else(|_| {
+        tracing::error!("a function that was to count tokens panicked; the item counts as none");
+        Heard::Tokens(0)
+    })
 }
 
 #[cfg(test)]
@@ -121,7 +162,9 @@ mod tests {
         time.run(|| {
             let items = stream::iter([1, 2, 3]);
             let mut stream =
-                Box::pin(Metered::new(Call::start(endpoint.clone()), items, |_| false));
+                Box::pin(Metered::new(Call::start(endpoint.clone()), items, |_: &i32| {
+                    Heard::Tokens(1)
+                }));
             let mut next = || futures_util::FutureExt::now_or_never(stream.next()).unwrap();
             time.advance(Duration::from_millis(150));
             assert_eq!(next(), Some(1));
@@ -149,8 +192,8 @@ mod tests {
     fn an_error_makes_it_a_failure_and_a_drop_a_cancellation() {
         let (_, endpoint) = endpoint();
         let run = |items: Vec<Result<u8, ()>>, take: usize| {
-            let metered =
-                Metered::new(Call::start(endpoint.clone()), stream::iter(items), Result::is_err);
+            let hear = |item: &Result<u8, ()>| item.map_or(Heard::Error, |_| Heard::Tokens(1));
+            let metered = Metered::new(Call::start(endpoint.clone()), stream::iter(items), hear);
             let mut taken = Box::pin(metered.take(take));
             while let Some(Some(_)) = futures_util::FutureExt::now_or_never(taken.next()) {}
         };

@@ -34,6 +34,7 @@ mod response;
 mod slo;
 pub mod stream;
 mod streams;
+mod timing;
 mod tokens;
 mod users;
 
@@ -49,8 +50,8 @@ pub use meter::{MeteredStream, StreamMeter};
 pub use options::{EndpointOptions, FirstToken, InterToken, TokenEnd, TokenStart, UnaryTokens};
 pub use outcome::{ErrorType, Outcome};
 pub use queue::{RejectMetrics, RejectReason};
-pub use reading::RequestRead;
 pub use request::{RequestMetrics, RequestType};
 pub use response::ResponseState;
 pub use slo::Slo;
+pub use timing::RequestRead;
 pub use users::UserFunction;

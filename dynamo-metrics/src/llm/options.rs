@@ -36,6 +36,7 @@ pub struct EndpointOptions {
     pub(super) duration_buckets: Option<Buckets>,
     pub(super) first_token_buckets: Option<Buckets>,
     pub(super) inter_token_buckets: Option<Buckets>,
+    pub(super) exemplars: bool,
 }
 
 /// Where the time to the first token begins.
@@ -170,6 +171,14 @@ impl EndpointOptions {
         choose: impl Fn(&response::Parts) -> Option<Box<dyn StreamReader>> + Send + Sync + 'static,
     ) -> Self {
         if self.reader.is_some() { self } else { self.reader(choose) }
+    }
+
+    /// Histograms keep exemplars: the latest sample of each bucket that came within a sampled trace
+    /// ([`TraceContext`](crate::metric::TraceContext); default: they keep none).
+    #[must_use]
+    pub fn exemplars(mut self) -> Self {
+        self.exemplars = true;
+        self
     }
 
     /// Bounds of `request_duration_seconds` and `response_head_seconds` (default: those of Dynamo's

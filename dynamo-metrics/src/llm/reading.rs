@@ -1,19 +1,18 @@
 //! An answer's body that is read for its tokens as it passes, and timed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Buf;
 use http::response;
 
-use super::options::FirstToken;
 use super::stream::{
     Events, Grpc, JsonAnswer, Media, Ndjson, Seen, Sse, StreamReader, TokenSource, Uninspected,
     Unread, chosen,
 };
-use super::tokens::{Beat, Pace};
-use crate::clock::{self, Instant};
+use super::timing::{First, Start, Timing};
+use super::tokens::Beat;
+use crate::clock::Instant;
 
 /// Slices of a frame that are looked at; what is cut finer is passed on unread.
 const MOST_SLICES: usize = 16;
@@ -22,10 +21,7 @@ const MOST_SLICES: usize = 16;
 pub(super) struct Reading<R: ?Sized = dyn StreamReader> {
     seen: Seen,
     kind: Kind,
-    pace: Pace,
-    start: Start,
-    /// When what comes once came, after the start; by [`First`].
-    firsts: [Option<Duration>; FIRSTS],
+    timing: Timing,
     /// The reader panicked, or cannot go on.
     lost: bool,
     reader: R,
@@ -42,70 +38,25 @@ enum Kind {
     Unary,
 }
 
-/// Where times are counted from.
-#[derive(Debug, Clone)]
-pub(super) enum Start {
-    At(Instant),
-    /// Where the request's body ends, or else where the call was.
-    Read {
-        call: Instant,
-        read: Arc<OnceLock<Instant>>,
-    },
-}
-
-/// What comes once in a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum First {
-    Byte,
-    Event,
-    Token,
-    /// A token that is not reasoning.
-    Answer,
-}
-
-const FIRSTS: usize = 4;
-
 /// What an answer came to, at its end.
 #[derive(Debug)]
 pub(super) struct Account<'a> {
     pub(super) seen: &'a Seen,
-    pub(super) pace: &'a Pace,
-    pub(super) firsts: &'a [Option<Duration>; FIRSTS],
+    pub(super) timing: &'a Timing,
     /// It came in one piece.
     pub(super) unary: bool,
     pub(super) tokens: u64,
     pub(super) source: TokenSource,
 }
 
-/// Tells the metrics when a request's body has been read, where token times begin there.
-#[derive(Debug, Clone)]
-pub struct RequestRead(pub(super) Arc<OnceLock<Instant>>);
-
-impl RequestRead {
-    /// The request's body has come to its end; the first call counts.
-    pub fn ended(&self) {
-        let _ = self.0.set(clock::now());
-    }
-}
-
-impl Start {
-    fn instant(&self) -> Instant {
-        match self {
-            Self::At(instant) => *instant,
-            Self::Read { call, read } => read.get().copied().unwrap_or(*call),
-        }
-    }
-}
-
-impl First {
-    /// What the time to the first token is counted to.
-    pub(super) fn of(rule: FirstToken) -> Self {
-        match rule {
-            FirstToken::AnyByte => Self::Byte,
-            FirstToken::AnyEvent => Self::Event,
-            FirstToken::Content => Self::Token,
-            FirstToken::Answer => Self::Answer,
-        }
+impl<'a> Account<'a> {
+    /// What an answer came to of whose tokens a producer counted `made` itself.
+    pub(super) fn new(seen: &'a Seen, timing: &'a Timing, unary: bool, made: u64) -> Self {
+        let (tokens, source) = match seen.output_tokens() {
+            (_, TokenSource::Estimated) if made > 0 => (made, TokenSource::Counted),
+            told => told,
+        };
+        Self { seen, timing, unary, tokens, source }
     }
 }
 
@@ -153,8 +104,8 @@ impl Reading {
     /// The next frame is asked for.
     #[inline]
     pub(super) fn ask(&mut self) {
-        if self.kind == Kind::Stream && self.pace.is_stalled() {
-            self.pace.ask(clock::now());
+        if self.kind == Kind::Stream {
+            self.timing.ask();
         }
     }
 
@@ -162,7 +113,7 @@ impl Reading {
     #[inline]
     pub(super) fn read(&mut self, data: &impl Buf) -> u64 {
         if self.kind == Kind::Stream {
-            self.pace.hand(clock::now());
+            self.timing.hand();
         }
         let before = self.seen.tokens;
         let length = data.remaining();
@@ -202,48 +153,23 @@ impl Reading {
     /// Whether something that comes once has not come yet.
     #[inline]
     pub(super) fn is_new(&self) -> bool {
-        // The last of them to come.
-        self.kind == Kind::Stream && self.firsts[First::Answer as usize].is_none()
+        self.kind == Kind::Stream && self.timing.is_new()
     }
 
     /// Tells what came for the first time with the frame of `length` bytes that was read last.
-    pub(super) fn firsts(&mut self, length: u64, mut tell: impl FnMut(First, Duration)) {
-        let here = [
-            (First::Byte, length > 0),
-            (First::Event, self.seen.events > 0),
-            (First::Token, self.seen.tokens > 0),
-            (First::Answer, self.seen.answer_tokens() > 0),
-        ];
-        for (first, is_here) in here {
-            let place = &mut self.firsts[first as usize];
-            if is_here && place.is_none() {
-                let time = self.pace.handed().since(self.start.instant());
-                *place = Some(time);
-                tell(first, time);
-            }
-        }
+    pub(super) fn firsts(&mut self, length: u64, tell: impl FnMut(First, Duration)) {
+        self.timing.firsts(&self.seen, length, tell);
     }
 
     /// `tokens` tokens came with what was read last.
     #[inline]
     pub(super) fn beat(&mut self, tokens: u64) -> Option<Beat> {
-        (self.kind == Kind::Stream).then(|| self.pace.beat(tokens))
+        (self.kind == Kind::Stream).then(|| self.timing.pace.beat(tokens))
     }
 
     /// What it came to, if a producer counted `made` tokens itself.
     pub(super) fn account(&self, made: u64) -> Account<'_> {
-        let (tokens, source) = match self.seen.output_tokens() {
-            (_, TokenSource::Estimated) if made > 0 => (made, TokenSource::Counted),
-            told => told,
-        };
-        Account {
-            seen: &self.seen,
-            pace: &self.pace,
-            firsts: &self.firsts,
-            unary: self.kind != Kind::Stream,
-            tokens,
-            source,
-        }
+        Account::new(&self.seen, &self.timing, self.kind != Kind::Stream, made)
     }
 
     /// Reads no further. That the end was not seen says nothing then.
@@ -269,22 +195,8 @@ impl Reading {
 
 impl<R> Reading<R> {
     fn new(reader: R, kind: Kind, start: Start, now: Instant) -> Self {
-        Self {
-            seen: Seen::default(),
-            kind,
-            pace: Pace::new(now),
-            start,
-            firsts: [None; FIRSTS],
-            lost: false,
-            reader,
-        }
-    }
-}
-
-impl Account<'_> {
-    /// The time to the first token, as `rule` has it.
-    pub(super) fn ttft(&self, rule: FirstToken) -> Option<Duration> {
-        self.firsts[First::of(rule) as usize]
+        let timing = Timing::new(start, now);
+        Self { seen: Seen::default(), kind, timing, lost: false, reader }
     }
 }
 
@@ -292,7 +204,7 @@ impl<R: ?Sized> std::fmt::Debug for Reading<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reading")
             .field("seen", &self.seen)
-            .field("pace", &self.pace)
+            .field("timing", &self.timing)
             .finish_non_exhaustive()
     }
 }

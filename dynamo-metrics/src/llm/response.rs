@@ -16,9 +16,10 @@ use super::endpoint::EndpointMetrics;
 use super::grpc::{GrpcCall, GrpcMetrics, Side, timeout_of};
 use super::meter::Made;
 use super::outcome::{End, Outcome};
-use super::reading::{First, Reading, RequestRead, Start};
+use super::reading::Reading;
 use super::request::{FrontendCall, RequestMetrics};
 use super::stream::{ChooseReader, Seen, is_event_stream, is_grpc};
+use super::timing::{First, RequestRead, Start};
 use super::users::UserFunction;
 use crate::clock::{self, Instant};
 
@@ -406,7 +407,7 @@ impl ResponseState {
         if let Some(frontend) = &mut self.frontend {
             frontend.end(of_frontend, now.since(self.call.started()));
         }
-        self.call.end_at(end, now, account.as_ref());
+        self.call.end_at(end, now, None, account.as_ref());
     }
 
     /// Whether nobody waits for it any more.

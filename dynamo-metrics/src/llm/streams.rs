@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::meter::Stamp;
 use super::options::{EndpointOptions, FirstToken, InterToken, TokenEnd, UnaryTokens};
 use super::outcome::Outcome;
-use super::reading::{Account, First};
+use super::reading::Account;
 use super::slo::Measured;
 use super::stream::{FinishReason, TokenSource, Uninspected};
+use super::timing::First;
 use super::tokens::{self, Beat, observe_each};
 use crate::clock::Instant;
 use crate::label::{LabelSet, LabelValue};
@@ -217,7 +218,7 @@ impl StreamMetrics {
 
     /// An answer that was read ended at `now`; adds to `measured` what there is for objectives.
     pub(super) fn account(&self, account: &Account<'_>, now: Instant, measured: &mut Measured) {
-        let (seen, pace) = (account.seen, account.pace);
+        let (seen, pace) = (account.seen, &account.timing.pace);
         if let Some(finish) = seen.finish {
             self.set
                 .finished_answers_total
@@ -257,7 +258,7 @@ impl StreamMetrics {
         if seen.tokens == 0 && seen.events > 0 && seen.uninspected.is_none() {
             self.set.streams_without_token_total.inc();
         }
-        measured.ttft = account.ttft(self.first_token);
+        measured.ttft = account.timing.first(self.first_token);
         measured.longest_gap = pace.longest();
         let end = (self.token_end == TokenEnd::EndOfBody).then_some(now);
         measured.per_token = pace.per_token(account.tokens, end).filter(|_| success);

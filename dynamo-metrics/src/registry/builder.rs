@@ -16,7 +16,7 @@ use super::node::Registered;
 use super::scope::Scope;
 use crate::cell::TooManyColumns;
 use crate::label::{LabelSet, LabelValue, Template};
-use crate::metric::{Buckets, BucketsError, Metric, MetricType, NativeBuckets, Plan};
+use crate::metric::{Buckets, BucketsError, Metric, MetricKind, MetricType, NativeBuckets, Plan};
 use crate::name::{LabelNameError, check_label, metric_name};
 use crate::sync::with_maps;
 use crate::unit::Unit;
@@ -83,7 +83,7 @@ impl<M: Metric> MetricBuilder<M> {
                 .map(|other| Ok(other.clone()))
                 .or_else(|| info.buckets.map(|buckets| buckets())),
             native,
-            exemplars: info.exemplars,
+            exemplars: info.exemplars || (scope.exemplars && info.kind == MetricKind::Histogram),
             time_to_live,
             series_cap,
             ..Self::new(scope, info.name, info.help)
@@ -265,6 +265,15 @@ impl<M: Metric> MetricBuilder<M> {
             return Err(RegisterError::NoLabels { name: self.name });
         }
         self.group(names, true).map(|(core, group)| OpenFamily::new(core, group))
+    }
+
+    /// The series of [`family`](Self::family) for labels of these names, found by text that the
+    /// caller bounds.
+    ///
+    /// # Errors
+    /// Any of [`RegisterError`].
+    pub(crate) fn named_family(self, names: &[&str]) -> Result<OpenFamily<M>, RegisterError> {
+        self.group(names, false).map(|(core, group)| OpenFamily::new(core, group))
     }
 
     fn group(self, names: &[&str], open: bool) -> Result<Place<M>, RegisterError> {

@@ -45,6 +45,8 @@ pub struct Scope {
     prefix: Option<Arc<str>>,
     /// Buckets that histograms of sets have here, by their names.
     buckets: Option<Arc<[OtherBuckets]>>,
+    /// Histograms of sets keep exemplars here, whatever the set says.
+    pub(super) exemplars: bool,
 }
 
 /// What a histogram of a set is called, and its buckets.
@@ -60,7 +62,13 @@ pub(crate) struct Place {
 
 impl Scope {
     pub(super) fn root(tree: Tree) -> Self {
-        Self { tree: Arc::new(tree), node: Arc::new(Node::root()), prefix: None, buckets: None }
+        Self {
+            tree: Arc::new(tree),
+            node: Arc::new(Node::root()),
+            prefix: None,
+            buckets: None,
+            exemplars: false,
+        }
     }
 
     /// The namespace `name` below this scope; its label is `dynamo_namespace`.
@@ -134,6 +142,13 @@ impl Scope {
         let others = self.buckets.iter().flat_map(|buckets| buckets.iter().cloned());
         let all = std::iter::once((name.into(), buckets)).chain(others).collect();
         Self { buckets: Some(all), ..self.clone() }
+    }
+
+    /// The same place, where the histograms of a set that is registered keep exemplars (default: those
+    /// that the set says).
+    #[must_use]
+    pub fn with_exemplars(&self) -> Self {
+        Self { exemplars: true, ..self.clone() }
     }
 
     /// What was said of the buckets of a set's histogram, the latest first.

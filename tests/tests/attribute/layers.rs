@@ -187,3 +187,37 @@ async fn the_layers_count_is_the_one_whatever_labels_the_attribute_has() {
     assert_eq!(answer.await, "hi");
     assert_eq!(sum(&registry, "generate", "requests_total"), Some(1.0));
 }
+
+#[instrumented_endpoint(name = "generate", scope = scope)]
+fn plain(scope: &Scope) -> Result<&'static str, http::StatusCode> {
+    if scope.is_endpoint() { Ok("hi") } else { Err(http::StatusCode::NOT_FOUND) }
+}
+
+#[instrumented_endpoint(name = "generate", scope = scope)]
+fn later(scope: &Scope) -> impl Future<Output = &'static str> + use<> {
+    drop(scope.clone());
+    std::future::ready("hi")
+}
+
+#[instrumented_endpoint(name = "generate", scope = scope, err(label = |()| false))]
+async fn opaque(scope: &Scope) -> Result<impl axum::response::IntoResponse + use<>, ()> {
+    Ok(respond(scope).await)
+}
+
+#[tokio::test]
+async fn functions_of_every_form_within_the_layer_are_counted_once() {
+    let registry = Registry::new();
+    let api = registry.component("api");
+    let answer = send(&api, "generate", async |scope| {
+        assert!(plain(&scope).is_err());
+        assert_eq!(later(&scope).await, "hi");
+        axum::response::IntoResponse::into_response(opaque(&scope).await.unwrap())
+    });
+    assert_eq!(answer.await.matches("data: {").count(), 3);
+    assert_eq!(ended(&registry, "generate"), "success=1");
+    assert_eq!(sum(&registry, "generate", "output_tokens_total"), Some(3.0));
+    // Beside the layer, each is a run.
+    assert!(plain(&api).is_err());
+    assert_eq!(later(&api).await, "hi");
+    assert_eq!(ended(&registry, "generate"), "client_error=1 success=2");
+}

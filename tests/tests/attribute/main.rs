@@ -2,21 +2,35 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `calls` | functions that return a value: how a run ends, and how long it took |
+//! | `calls` | `async` functions that return a value: how a run ends, and how long it took |
+//! | `plain` | the same of functions that are not `async` |
+//! | `futures` | functions that return a future |
 //! | `signatures` | what a function may look like |
+//! | `blocks` | whole impl blocks |
 //! | `streams` | functions that return a stream |
+//! | `units` | what the items of a stream are, where it is told |
 //! | `responses` | functions that return an HTTP response |
+//! | `answers` | functions that return what is made into one |
+//! | `arguments` | what arguments say of a run's end, and of what is counted |
 //! | `places` | where runs are counted: scopes and labels |
 //! | `layers` | the attribute within the layer |
+//! | `beside` | the attribute beside others |
 //! | `surroundings` | the attribute within tests, tasks and registries that are at odds with it |
 
+mod answers;
+mod arguments;
+mod beside;
+mod blocks;
 mod calls;
+mod futures;
 mod layers;
 mod places;
+mod plain;
 mod responses;
 mod signatures;
 mod streams;
 mod surroundings;
+mod units;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -38,7 +52,7 @@ fn run_to_panic<F: Future>(future: F) {
 }
 
 /// Polls a future once.
-fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 

@@ -141,6 +141,7 @@ fn labels_are_exposed_as_their_values_say() {
         cached = matches!(tier, Tier::Free),
         fallback = fallback,
         by_reference = &tier,
+        compared = 1 + 1 > u8::from(fallback.is_some()),
         kind = "chat",
         type = "text",
     ))]
@@ -153,9 +154,9 @@ fn labels_are_exposed_as_their_values_say() {
     assert_eq!(
         totals(&registry),
         [
-            "by_reference=free,cached=true,dynamo_endpoint=generate,fallback=none,kind=chat,\
+            "by_reference=free,cached=true,compared=true,dynamo_endpoint=generate,fallback=none,kind=chat,\
              tier=free,type=text 1",
-            "by_reference=paid-up,cached=false,dynamo_endpoint=generate,fallback=free,kind=chat,\
+            "by_reference=paid-up,cached=false,compared=true,dynamo_endpoint=generate,fallback=free,kind=chat,\
              tier=paid-up,type=text 2",
         ]
     );
@@ -256,4 +257,22 @@ fn functions_of_one_name_may_have_labels_of_their_own() {
         totals(&registry),
         ["dynamo_endpoint=generate 2", "dynamo_endpoint=generate,tier=free 1"]
     );
+}
+
+#[test]
+fn more_places_than_are_remembered_are_counted_all_the_same() {
+    let registry = Registry::new();
+    let engines: Vec<_> =
+        (0..40).map(|n| Engine { scope: registry.component(&format!("c{n}")) }).collect();
+    for engine in [&engines, &engines, &engines].into_iter().flatten() {
+        run(engine.generate());
+    }
+    // What goes makes room.
+    engines[0].scope.remove();
+    for engine in &engines[1..] {
+        run(engine.generate());
+    }
+    let totals = totals(&registry);
+    assert_eq!(totals.len(), 39);
+    assert!(totals.iter().all(|total| total.ends_with(" 4")), "{totals:?}");
 }

@@ -170,7 +170,8 @@ fn a_response_behind_an_opaque_type_is_a_response() {
         assert_eq!(sum(&registry, endpoint, "output_tokens_total"), Some(3.0), "{endpoint}");
     }
     assert!(run(fallible(&registry, false)).is_err());
-    assert_eq!(ended(&registry, "fallible"), "server_error=1 success=1");
+    // An error that is an answer says by its status whose it was.
+    assert_eq!(ended(&registry, "fallible"), "client_error=1 success=1");
 }
 
 #[test]

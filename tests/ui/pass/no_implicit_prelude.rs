@@ -42,6 +42,26 @@ async fn boxed() -> Result<BoxStream<'static, Result<u8, u8>>, u8> {
     Result::Ok(Box::pin(iter([Result::Ok(1)])))
 }
 
+#[instrumented_endpoint(buckets = [1, 2], cancelled = "error", in_flight = false, help = "x")]
+fn plain() -> Result<u8, u8> {
+    Result::Ok(1)
+}
+
+#[instrumented_endpoint(ok_if = Result::is_ok)]
+fn future() -> impl ::std::future::Future<Output = Result<u8, u8>> {
+    ::std::future::ready(Result::Ok(1))
+}
+
+struct Engine;
+
+#[instrumented_endpoint]
+impl Engine {
+    fn value(&self) -> u8 {
+        1
+    }
+}
+
 fn main() {
+    ::std::mem::drop((plain(), future(), Engine.value()));
     ::std::mem::drop((value(), nothing(), result(), tokens(), boxed(), Kind { tier: Tier::Free }.tier));
 }

@@ -1,0 +1,11 @@
+//! A function that counts in text.
+
+use dynamo_metrics::instrumented_endpoint;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+
+#[instrumented_endpoint(name = "generate", stream(count = |item| item.to_string()))] //~
+async fn generate() -> BoxStream<'static, u8> {
+    stream::iter([1]).boxed()
+}
+
+fn main() {}

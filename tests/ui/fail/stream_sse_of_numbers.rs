@@ -1,0 +1,11 @@
+//! Events in what is no text.
+
+use dynamo_metrics::instrumented_endpoint;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+
+#[instrumented_endpoint(name = "generate", stream(sse))] //~
+async fn generate() -> BoxStream<'static, u8> {
+    stream::iter([1]).boxed()
+}
+
+fn main() {}
