@@ -53,6 +53,21 @@ pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Compares what is measured of the GPUs of this machine with what their own tool says.
+pub(crate) fn gpu(root: &Path) -> anyhow::Result<()> {
+    let found = Command::new("nvidia-smi").arg("-L").output();
+    let said = found.context("there is no GPU of NVIDIA's here, or no driver: no nvidia-smi")?;
+    let gpus = String::from_utf8_lossy(&said.stdout);
+    if !said.status.success() || !gpus.contains("GPU ") {
+        let errors = String::from_utf8_lossy(&said.stderr);
+        bail!("there is no GPU here: nvidia-smi says: {} {}", gpus.trim(), errors.trim());
+    }
+    print!("{gpus}");
+    let stories = ["test", "-p", "dynamo-metrics-tests", "--test", "gpu", "--"];
+    let all = ["--include-ignored", "--test-threads", "1"];
+    step("GPU", &mut cargo(root, &[&stories[..], &all].concat()))
+}
+
 /// Builds the programs that measure, with the peers, and runs the one that starts the other.
 pub(crate) fn bench(root: &Path, options: &[&str]) -> anyhow::Result<()> {
     // Nobody else takes part in a soak.

@@ -84,7 +84,7 @@ fn a_driver_that_hangs_costs_the_series_of_its_gpu_and_one_thread() {
     assert_eq!(up(&page, "1"), Some(1.0));
     // It is counted once, and nobody else asks the GPU meanwhile.
     assert_eq!(errors(&page, "timeout"), Some(1.0));
-    assert_eq!(threads("nvml-0"), 1);
+    assert_eq!(machine.told("hanging").as_deref(), Some("0\n"));
     comes_back(&machine, &registry);
     drop(gpus);
 }
@@ -170,20 +170,25 @@ fn more_gpus_than_have_room_are_counted() {
 }
 
 #[test]
-fn a_collector_that_is_dropped_ends_its_threads() {
+fn a_collector_that_is_dropped_ends_its_threads_and_unloads_the_library() {
     let (machine, registry) = (Machine::nvidia("ends", "gpus 3\n"), Registry::new());
     let gpus = machine.collector().register(&registry).unwrap();
     until(&registry, "the third GPU is up", |page| up(page, "2") == Some(1.0));
-    assert_eq!((threads("nvml-2"), threads("nvml-2-xid")), (1, 1));
+    assert!(machine.told("loaded").is_some());
     drop(gpus);
-    until(&registry, "its threads are gone", |_| {
-        (threads("nvml-2"), threads("nvml-2-xid")) == (0, 0)
-    });
+    until(&registry, "nobody uses the library", |_| machine.told("loaded").is_none());
 }
 
-/// How many threads of this process have this name.
-fn threads(name: &str) -> usize {
-    let tasks = fs::read_dir("/proc/self/task").unwrap();
-    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.filter(|comm| comm.trim_end() == name).count()
+#[test]
+fn who_drops_a_collector_does_not_wait_for_a_driver_that_hangs() {
+    let (machine, registry) = (Machine::nvidia("stuck", ""), Registry::new());
+    let collector = machine.collector().patience(Duration::from_millis(200));
+    let gpus = collector.register(&registry).unwrap();
+    brought_down(&machine, &registry, "0.state hanging\n");
+    drop(gpus);
+    assert_eq!(series(&Page::read(&encode::text(&registry)), "0"), [""; 0]);
+    // What the driver says in the end is nobody's.
+    machine.control("");
+    until(&registry, "nobody uses the library", |_| machine.told("loaded").is_none());
+    assert_eq!(series(&Page::read(&encode::text(&registry)), "0"), [""; 0]);
 }

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -58,6 +59,11 @@ impl Machine {
         self.folder.join("libnvidia-ml.so.1")
     }
 
+    /// What the library tells in a file of this name, if it is there.
+    pub(crate) fn told(&self, name: &str) -> Option<String> {
+        fs::read_to_string(self.folder.join(name)).ok()
+    }
+
     /// Writes a file below what the machine has as `/sys`.
     pub(crate) fn file(&self, path: &str, contents: impl AsRef<[u8]>) {
         let path = self.folder.join("sys").join(path);
@@ -101,29 +107,33 @@ pub(crate) fn until(registry: &Registry, what: &str, wanted: impl Fn(&Page) -> b
 }
 
 /// The library that answers NVML's calls, built of `tests/nvml` if it is not there.
-fn library() -> PathBuf {
-    let folder = workspace().join("tests/nvml");
-    let mut sources: Vec<_> =
-        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    sources.sort();
-    let newest = sources.iter().map(|source| modified(source)).max().unwrap();
-    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libnvml.so");
-    if built.exists() && modified(&built) > newest {
-        return built;
-    }
-    // Others may be at it as well: whoever is last leaves the same.
-    let own = built.with_extension(format!("{}.so", std::process::id()));
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc)
-        .args(["--edition", "2024", "--crate-name", "nvml", "--crate-type", "cdylib"])
-        .args(["-C", "strip=symbols", "-o"])
-        .arg(&own)
-        .arg(folder.join("lib.rs"))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    fs::rename(own, &built).unwrap();
-    built
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let folder = workspace().join("tests/nvml");
+        let sources = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let newest = sources.map(|source| modified(&source)).max().unwrap();
+        let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let built = temporary.join("libnvml.so");
+        if built.exists() && modified(&built) > newest {
+            return built;
+        }
+        // Other processes may be at it as well, each in a folder of its own: whoever is last leaves
+        // the same.
+        let own = temporary.join(format!("nvml-{}", std::process::id()));
+        fs::create_dir_all(&own).unwrap();
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let output = Command::new(rustc)
+            .args(["--edition", "2024", "--crate-name", "nvml", "--crate-type", "cdylib"])
+            .args(["-C", "strip=symbols", "--out-dir"])
+            .args([&own, &folder.join("lib.rs")])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        fs::rename(own.join("libnvml.so"), &built).unwrap();
+        fs::remove_dir_all(own).unwrap();
+        built
+    })
 }
 
 fn modified(path: &Path) -> std::time::SystemTime {

@@ -10,7 +10,7 @@ use super::labels::{PolicyOf, ReasonOf};
 use super::reading::{Clock, Error, Lifetime, Memory, Policy, Process, Reading, ThrottleReason};
 use super::table::{find, put, table};
 use crate::metric::{Counter, FloatCounter, FloatGauge, Gauge, Info};
-use crate::registry::{DynamicFamily, Family, MetricSet};
+use crate::registry::{DynamicFamily, Family, MetricSet, RegisterError, Scope};
 
 /// Most XIDs that are told apart, and most processes, each for all GPUs together.
 const MOST_SERIES: u64 = 1024;
@@ -155,6 +155,7 @@ pub(super) struct DetailSet {
 /// # Source
 /// NVML, sampled in the background.
 #[derive(Debug, MetricSet)]
+#[expect(clippy::struct_field_names, reason = "named as what they show")]
 #[metric_set(prefix = "gpu_mig", name = "GpuMigMetrics")]
 pub(super) struct MigSet {
     /// Memory that the part has.
@@ -169,20 +170,25 @@ pub(super) struct MigSet {
 }
 
 /// All of them.
-#[derive(Debug, MetricSet)]
+#[derive(Debug)]
 pub(super) struct Base {
-    #[metric(flatten)]
     gpus: GpuSet,
-    #[metric(flatten)]
     details: DetailSet,
-    #[metric(flatten)]
     migs: MigSet,
     /// The labels of XIDs that were counted.
-    #[metric(skip)]
     xids: Mutex<BTreeSet<[String; 3]>>,
 }
 
 impl Base {
+    pub(super) fn register(scope: &Scope) -> Result<Self, RegisterError> {
+        Ok(Self {
+            gpus: GpuSet::register(scope)?,
+            details: DetailSet::register(scope)?,
+            migs: MigSet::register(scope)?,
+            xids: Mutex::default(),
+        })
+    }
+
     /// Shows that the GPU is there, and what it is.
     pub(super) fn show_up(&self, of: &Identity, is_up: bool) {
         put(&self.details.up, &of.gpu, Some(is_up.into()));

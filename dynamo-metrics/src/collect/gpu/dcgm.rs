@@ -4,7 +4,7 @@ use super::labels::{DcgmGpu, DcgmMig, Identity, MigIdentity};
 use super::reading::{Clock, Error, Lifetime, Memory, Policy, Reading};
 use super::table::{find, put, table};
 use crate::metric::{FloatGauge, Gauge};
-use crate::registry::{Family, MetricSet};
+use crate::registry::{Family, MetricSet, RegisterError, Scope};
 
 table! {
     /// GPUs under the names, labels and units of DCGM's exporter.
@@ -117,15 +117,21 @@ pub(super) struct DcgmMigSet {
 }
 
 /// All of them.
-#[derive(Debug, MetricSet)]
+#[derive(Debug)]
 pub(super) struct Dcgm {
-    #[metric(flatten)]
     gpus: DcgmSet,
-    #[metric(flatten)]
     migs: DcgmMigSet,
 }
 
 impl Dcgm {
+    /// Registers them; `host` is a label of all.
+    pub(super) fn register(scope: &Scope, host: &[(&str, &str)]) -> Result<Self, RegisterError> {
+        Ok(Self {
+            gpus: DcgmSet::register_with(scope, host)?,
+            migs: DcgmMigSet::register_with(scope, host)?,
+        })
+    }
+
     pub(super) fn show(&self, of: &Identity, reading: &Reading) {
         self.gpus.show(&of.dcgm, reading);
     }

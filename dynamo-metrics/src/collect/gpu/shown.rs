@@ -5,7 +5,7 @@ use super::base::Base;
 use super::dcgm::Dcgm;
 use super::labels::{Identity, MigIdentity, Words};
 use super::reading::{Facts, Mig, Process, Reading};
-use crate::registry::{MetricSet as _, RegisterError, Scope};
+use crate::registry::{RegisterError, Scope};
 
 /// Most processes that are shown of a GPU.
 const MOST_PROCESSES: usize = 64;
@@ -38,7 +38,7 @@ impl Sets {
         let dcgm = matches!(names, GpuNames::Dcgm | GpuNames::Both);
         let base = matches!(names, GpuNames::Base | GpuNames::Both);
         Ok(Self {
-            dcgm: dcgm.then(|| Dcgm::register_with(scope, host)).transpose()?,
+            dcgm: dcgm.then(|| Dcgm::register(scope, host)).transpose()?,
             base: base.then(|| Base::register(scope)).transpose()?,
             words: Words::default(),
         })
