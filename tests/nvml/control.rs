@@ -63,6 +63,17 @@ const DEFAULTS: &[(&str, &str)] = &[
     // Pairs of a process and its memory.
     ("compute", "4711:1073741824,4712:2147483648"),
     ("graphics", ""),
+    // Counters that are compared: percents, and MiB a second.
+    ("gpm", "1"),
+    ("gpm_1", "73.5"),
+    ("gpm_2", "61"),
+    ("gpm_3", "24.5"),
+    ("gpm_5", "38"),
+    ("gpm_10", "52"),
+    ("gpm_20", "2"),
+    ("gpm_21", "1.5"),
+    ("gpm_60", "256"),
+    ("gpm_61", "none"),
     ("mig", "off"),
     ("state", "up"),
     ("xid", ""),

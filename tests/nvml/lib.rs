@@ -25,6 +25,7 @@ mod control;
 mod counts;
 mod events;
 mod parts;
+mod profile;
 mod values;
 
 use std::ffi::{c_char, c_uint};

@@ -27,7 +27,11 @@ fn two_gpus_are_exposed_to_the_letter() {
     // One after the other, since that is the order in which they are shown.
     until(&registry, "the first GPU is whole", |page| is_whole(page, "0"));
     machine.control("1.mig on\n");
-    until(&registry, "both GPUs are whole", whole);
+    until(&registry, "both GPUs are whole, and their counters were compared", |page| {
+        let compared =
+            |gpu| page.sum("gpu_nvlink_receive_bytes_per_second", &[("gpu", gpu)]).is_some();
+        whole(page) && compared("0") && compared("1")
+    });
     check("gpu.txt", &encode::text(&registry));
     check("gpu.openmetrics", &encode::openmetrics(&registry));
     drop(gpus);
@@ -176,6 +180,20 @@ fn what_keeps_clocks_down_is_a_mask_and_a_series_each() {
     assert_eq!((of("hw_slowdown"), of("hw_thermal_slowdown")), (Some(1.0), Some(1.0)));
     assert_eq!((of("sw_power_cap"), of("gpu_idle")), (Some(0.0), Some(0.0)));
     assert_eq!(page.sum("gpu_throttled", &[("gpu", "0")]), Some(2.0));
+    drop(gpus);
+}
+
+#[test]
+fn a_gpu_without_counters_of_its_own_has_no_series_of_them() {
+    let (machine, registry) = (Machine::nvidia("counters", "0.gpm 0\n"), Registry::new());
+    let gpus = machine.collector().register(&registry).unwrap();
+    let page = until(&registry, "those of the other are compared", |page| {
+        page.sum("DCGM_FI_PROF_PIPE_TENSOR_ACTIVE", &[("gpu", "1")]) == Some(0.38)
+            && page.sum("gpu_nvlink_receive_bytes_per_second", &[]) == Some(268_435_456.0)
+    });
+    assert_eq!(page.sum("DCGM_FI_PROF_PIPE_TENSOR_ACTIVE", &[("gpu", "0")]), None);
+    // One that this GPU does not count.
+    assert_eq!(page.sum("DCGM_FI_PROF_NVLINK_TX_BYTES", &[]), None);
     drop(gpus);
 }
 

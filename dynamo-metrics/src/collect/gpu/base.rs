@@ -7,7 +7,9 @@ use super::labels::{
     ClockOf, CountedErrorOf, ErrorOf, Gpu, GpuFacts, Identity, MigGpu, MigIdentity,
 };
 use super::labels::{PolicyOf, ReasonOf};
-use super::reading::{Clock, Error, Lifetime, Memory, Policy, Process, Reading, ThrottleReason};
+use super::reading::{
+    Clock, Error, Lifetime, Memory, Policy, Process, Profiled, Reading, ThrottleReason,
+};
 use super::table::{find, put, table};
 use crate::metric::{Counter, FloatCounter, FloatGauge, Gauge, Info};
 use crate::registry::{DynamicFamily, Family, MetricSet, RegisterError, Scope};
@@ -95,6 +97,28 @@ table! {
         pcie_receive_bytes_per_second: Gauge = |r| r.pcie.receive_rate.map(kilo),
         /// Bytes a second that went to the host, in the last 20 ms.
         pcie_send_bytes_per_second: Gauge = |r| r.pcie.send_rate.map(kilo),
+        /// Share of the time in which the graphics engine worked.
+        ///
+        /// # Source
+        /// As all of its kind, NVML's counters (GPM) of Hopper and later: the mean of a second.
+        #[metric(unit = ratio)]
+        graphics_active_ratio: FloatGauge = |r| r.profiled(Profiled::Graphics),
+        /// Share of the time in which a multiprocessor had work, over all of them.
+        #[metric(unit = ratio)]
+        sm_active_ratio: FloatGauge = |r| r.profiled(Profiled::Sm),
+        /// Warps on multiprocessors, as a share of what there is room for.
+        #[metric(unit = ratio)]
+        sm_occupancy_ratio: FloatGauge = |r| r.profiled(Profiled::Occupancy),
+        /// Share of the time in which the tensor cores worked.
+        #[metric(unit = ratio)]
+        tensor_active_ratio: FloatGauge = |r| r.profiled(Profiled::Tensor),
+        /// Share of the memory's bandwidth that was used.
+        #[metric(unit = ratio)]
+        memory_bandwidth_ratio: FloatGauge = |r| r.profiled(Profiled::Dram),
+        /// Bytes a second that came over NVLink.
+        nvlink_receive_bytes_per_second: FloatGauge = |r| r.profiled(Profiled::NvlinkReceive),
+        /// Bytes a second that went over NVLink.
+        nvlink_send_bytes_per_second: FloatGauge = |r| r.profiled(Profiled::NvlinkSend),
         /// Whether pages of memory wait to be retired at the next restart.
         retirement_pending: Gauge = |r| r.retirement_pending.map(u64::from),
         /// Whether a row of memory could not be remapped.

@@ -1,7 +1,7 @@
 //! Metrics under the names of DCGM's exporter, for the dashboards that know them.
 
 use super::labels::{DcgmGpu, DcgmMig, Identity, MigIdentity};
-use super::reading::{Clock, Error, Lifetime, Memory, Policy, Reading};
+use super::reading::{Clock, Error, Lifetime, Memory, Policy, Profiled, Reading};
 use super::table::{find, put, table};
 use crate::metric::{FloatGauge, Gauge};
 use crate::registry::{Family, MetricSet, RegisterError, Scope};
@@ -98,6 +98,35 @@ table! {
     }
 }
 
+table! {
+    /// How busy parts of GPUs are, under the names, labels and units of DCGM's exporter.
+    ///
+    /// # Source
+    /// NVML's counters (GPM) of Hopper and later, as means of a second.
+    #[expect(non_snake_case, reason = "named as DCGM names its fields")]
+    #[metric_set(fixed_prefix = "DCGM_FI_PROF", name = "DcgmProfilingMetrics")]
+    struct DcgmProfileSet of DcgmGpu {
+        /// Ratio of time the graphics engine is active.
+        GR_ENGINE_ACTIVE: FloatGauge = |r| r.profiled(Profiled::Graphics),
+        /// Ratio of cycles an SM has at least 1 warp assigned.
+        SM_ACTIVE: FloatGauge = |r| r.profiled(Profiled::Sm),
+        /// Ratio of number of warps resident on an SM.
+        SM_OCCUPANCY: FloatGauge = |r| r.profiled(Profiled::Occupancy),
+        /// Ratio of cycles the tensor pipe is active.
+        PIPE_TENSOR_ACTIVE: FloatGauge = |r| r.profiled(Profiled::Tensor),
+        /// Ratio of cycles the device memory interface is active sending or receiving data.
+        DRAM_ACTIVE: FloatGauge = |r| r.profiled(Profiled::Dram),
+        /// Rate of data transmitted over PCIe (in bytes per second).
+        PCIE_TX_BYTES: FloatGauge = |r| r.profiled(Profiled::PcieSend),
+        /// Rate of data received over PCIe (in bytes per second).
+        PCIE_RX_BYTES: FloatGauge = |r| r.profiled(Profiled::PcieReceive),
+        /// Rate of data transmitted over NVLink (in bytes per second).
+        NVLINK_TX_BYTES: FloatGauge = |r| r.profiled(Profiled::NvlinkSend),
+        /// Rate of data received over NVLink (in bytes per second).
+        NVLINK_RX_BYTES: FloatGauge = |r| r.profiled(Profiled::NvlinkReceive),
+    }
+}
+
 /// Parts of GPUs (MIG) under the names, labels and units of DCGM's exporter.
 ///
 /// # Source
@@ -120,6 +149,7 @@ pub(super) struct DcgmMigSet {
 #[derive(Debug)]
 pub(super) struct Dcgm {
     gpus: DcgmSet,
+    profiles: DcgmProfileSet,
     migs: DcgmMigSet,
 }
 
@@ -128,16 +158,19 @@ impl Dcgm {
     pub(super) fn register(scope: &Scope, host: &[(&str, &str)]) -> Result<Self, RegisterError> {
         Ok(Self {
             gpus: DcgmSet::register_with(scope, host)?,
+            profiles: DcgmProfileSet::register_with(scope, host)?,
             migs: DcgmMigSet::register_with(scope, host)?,
         })
     }
 
     pub(super) fn show(&self, of: &Identity, reading: &Reading) {
         self.gpus.show(&of.dcgm, reading);
+        self.profiles.show(&of.dcgm, reading);
     }
 
     pub(super) fn clear(&self, of: &Identity) {
         self.gpus.clear(&of.dcgm);
+        self.profiles.clear(&of.dcgm);
     }
 
     /// Shows what a part of a GPU has, or nothing of it.

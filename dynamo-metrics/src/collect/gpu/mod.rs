@@ -16,7 +16,9 @@
 //!   client sends.
 //!
 //! NVML is the driver's `libnvidia-ml.so.1`, of version 510 or later; it is loaded when it is there,
-//! and not needed otherwise. With MIG, the memory of each part is shown beside that of the whole.
+//! and not needed otherwise. Hopper and later also tell how busy their parts are
+//! (`DCGM_FI_PROF_PIPE_TENSOR_ACTIVE`, `gpu_tensor_active_ratio`). With MIG, the memory of each part
+//! is shown beside that of the whole.
 //!
 //! # Examples
 //! ```
@@ -209,8 +211,8 @@ impl GpuCollector {
     ///
     /// # Cost
     /// A thread to look for GPUs of each maker, one for each GPU, and one more for each of NVIDIA's,
-    /// which waits for critical errors. A sample takes what the driver takes, and some ten
-    /// microseconds.
+    /// which waits for critical errors. A sample takes what the driver takes, and a look-up for each
+    /// value.
     ///
     /// # Errors
     /// [`GpuError::Register`] if a name is taken, [`GpuError::ZeroTime`] if a time is zero,

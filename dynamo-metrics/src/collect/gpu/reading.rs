@@ -76,6 +76,20 @@ pub(super) enum Lifetime {
     Aggregate,
 }
 
+/// A counter of the GPU's own, as its mean between two looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, LabelValue)]
+pub(super) enum Profiled {
+    Graphics,
+    Sm,
+    Occupancy,
+    Tensor,
+    Dram,
+    PcieReceive,
+    PcieSend,
+    NvlinkReceive,
+    NvlinkSend,
+}
+
 /// How much of it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
@@ -123,6 +137,8 @@ pub(super) struct Reading {
     pub(super) remapping_failed: Option<bool>,
     /// The last XID, 0 if there was none; none if nobody would tell.
     pub(super) last_xid: Option<u64>,
+    /// By [`Profiled`]: shares of the time, or bytes a second.
+    pub(super) profile: [Option<f64>; Profiled::LABELS.len()],
     pub(super) processes: Vec<Process>,
     pub(super) migs: Vec<Mig>,
     /// What could not be read this time, though it should.
@@ -174,6 +190,12 @@ pub(super) struct Mig {
     pub(super) memory: Memory,
 }
 
+impl Reading {
+    pub(super) fn profiled(&self, what: Profiled) -> Option<f64> {
+        self.profile[what as usize]
+    }
+}
+
 impl ThrottleReason {
     /// All of them, in the order of their indices.
     pub(super) const ALL: [Self; 9] = [
@@ -197,6 +219,21 @@ impl ThrottleReason {
 impl Clock {
     /// All of them, in the order of their indices.
     pub(super) const ALL: [Self; 4] = [Self::Sm, Self::Memory, Self::Graphics, Self::Video];
+}
+
+impl Profiled {
+    /// All of them, in the order of their indices.
+    pub(super) const ALL: [Self; 9] = [
+        Self::Graphics,
+        Self::Sm,
+        Self::Occupancy,
+        Self::Tensor,
+        Self::Dram,
+        Self::PcieReceive,
+        Self::PcieSend,
+        Self::NvlinkReceive,
+        Self::NvlinkSend,
+    ];
 }
 
 impl Policy {
@@ -254,6 +291,7 @@ mod tests {
         check(&ThrottleReason::ALL);
         check(&Clock::ALL);
         check(&Policy::ALL);
+        check(&Profiled::ALL);
         check(&Error::ALL);
         check(&Lifetime::ALL);
     }

@@ -14,6 +14,7 @@ use nvml_wrapper::sys_exports::field_id::{
 use nvml_wrapper::{Device, Nvml};
 
 use super::calls::{Calls, fault};
+use super::profile::Profiler;
 use super::raw;
 use crate::collect::gpu::fault::{Fault, Reason};
 use crate::collect::gpu::reading::{
@@ -27,6 +28,7 @@ const HOTTEST: f64 = 200.0;
 #[derive(Debug)]
 pub(super) struct Gpu<'nvml> {
     device: Device<'nvml>,
+    profiler: Profiler<'nvml>,
 }
 
 /// What a GPU is.
@@ -50,8 +52,9 @@ pub(super) fn facts(nvml: &Nvml, device: &Device<'_>, index: u32) -> Result<Fact
 }
 
 impl<'nvml> Gpu<'nvml> {
-    pub(super) fn new(device: Device<'nvml>) -> Self {
-        Self { device }
+    pub(super) fn new(nvml: &'nvml Nvml, device: Device<'nvml>) -> Self {
+        let profiler = Profiler::new(nvml, &device);
+        Self { device, profiler }
     }
 
     /// Reads what there is.
@@ -65,6 +68,7 @@ impl<'nvml> Gpu<'nvml> {
             self.pcie(&mut calls)?;
             self.errors(&mut calls)?;
             self.throttled(&mut calls)?;
+            self.profiler.read(&self.device, &mut calls)?;
             self.processes(&mut calls)?;
             self.migs(&mut calls)?;
         }

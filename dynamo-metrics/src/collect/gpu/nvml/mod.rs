@@ -3,6 +3,7 @@
 mod calls;
 mod events;
 mod gpu;
+mod profile;
 mod raw;
 
 use std::path::PathBuf;
@@ -78,7 +79,7 @@ fn sample(nvml: &Arc<Nvml>, index: u32, worker: &Arc<Worker>) -> Result<(), Faul
     let (mut gpu, facts) = worker.ask(|| {
         let device = nvml.device_by_index(index).map_err(|error| fault("handle", &error))?;
         let facts = gpu::facts(nvml, &device, index)?;
-        Ok::<_, Fault>((Gpu::new(device), facts))
+        Ok::<_, Fault>((Gpu::new(nvml, device), facts))
     })?;
     if !worker.begin(&facts) {
         return Ok(());
