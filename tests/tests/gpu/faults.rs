@@ -75,7 +75,7 @@ fn a_gpu_whose_calls_fail_costs_its_own_series_and_comes_back() {
 #[test]
 fn a_driver_that_hangs_costs_the_series_of_its_gpu_and_one_thread() {
     let (machine, registry) = (Machine::nvidia("hanging", ""), Registry::new());
-    let collector = machine.collector().patience(Duration::from_millis(200));
+    let collector = machine.collector().patience(Duration::from_secs(2));
     let gpus = collector.register(&registry).unwrap();
     brought_down(&machine, &registry, "0.state hanging\n1.utilization 7\n");
     let page = until(&registry, "the other one is sampled meanwhile", |page| {
@@ -98,6 +98,24 @@ fn a_gpu_that_fails_one_call_keeps_the_others() {
     });
     assert_eq!(page.sum("gpu_power_watts", &[("gpu", "0")]), None);
     assert_eq!(page.sum("gpu_memory_used_bytes", &[("gpu", "0")]), Some(68_719_476_736.0));
+    drop(gpus);
+}
+
+#[test]
+fn a_gpu_that_is_not_listed_any_more_is_down_until_it_is() {
+    let (machine, registry) = (Machine::nvidia("unlisted", ""), Registry::new());
+    let gpus = machine.collector().register(&registry).unwrap();
+    until(&registry, "both GPUs are up", |page| {
+        (up(page, "0"), up(page, "1")) == (Some(1.0), Some(1.0))
+    });
+    machine.control("gpus 1\n");
+    until(&registry, "the second is down", |page| {
+        series(page, "1") == ["gpu_info", "gpu_up"] && up(page, "1") == Some(0.0)
+    });
+    machine.control("");
+    until(&registry, "both are up again", |page| {
+        (up(page, "0"), up(page, "1")) == (Some(1.0), Some(1.0))
+    });
     drop(gpus);
 }
 
@@ -182,7 +200,7 @@ fn a_collector_that_is_dropped_ends_its_threads_and_unloads_the_library() {
 #[test]
 fn who_drops_a_collector_does_not_wait_for_a_driver_that_hangs() {
     let (machine, registry) = (Machine::nvidia("stuck", ""), Registry::new());
-    let collector = machine.collector().patience(Duration::from_millis(200));
+    let collector = machine.collector().patience(Duration::from_secs(2));
     let gpus = collector.register(&registry).unwrap();
     brought_down(&machine, &registry, "0.state hanging\n");
     drop(gpus);

@@ -47,6 +47,8 @@ mod pool;
 mod reading;
 mod shown;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -267,38 +269,4 @@ fn host_name() -> String {
 /// The end of the longest piece of `text` with at most `most` bytes.
 fn floor(text: &str, most: usize) -> usize {
     (0..=most.min(text.len())).rev().find(|&end| text.is_char_boundary(end)).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::encode;
-    use crate::registry::Registry;
-
-    #[test]
-    fn a_time_of_zero_is_refused() {
-        let registry = Registry::new();
-        for collector in [
-            GpuCollector::new().interval(Duration::ZERO),
-            GpuCollector::new().patience(Duration::ZERO),
-            GpuCollector::new().retry(Duration::ZERO),
-        ] {
-            assert!(matches!(collector.register(&registry), Err(GpuError::ZeroTime)));
-        }
-        assert_eq!(encode::text(&registry), "");
-    }
-
-    #[test]
-    fn a_name_that_is_taken_is_an_error() {
-        let registry = Registry::new();
-        registry.counter("gpu_power_watts", "").register().unwrap();
-        assert!(matches!(GpuCollector::new().register(&registry), Err(GpuError::Register(_))));
-    }
-
-    #[test]
-    fn long_names_of_hosts_are_cut_between_characters() {
-        let host = "é".repeat(200);
-        assert_eq!(floor(&host, LONGEST_HOST), 252);
-        assert_eq!(floor("node-7", LONGEST_HOST), 6);
-    }
 }
