@@ -6,14 +6,19 @@
 //! `gpu_energy_joules_total`), or under one of both.
 //!
 //! - **Nothing is sampled by a scrape.** Each GPU has a thread of its own, which may hang for as long
-//!   as its driver does. What it showed is gone once it does not answer for a while; no second thread
-//!   asks the same GPU meanwhile, and it is shown again when it answers again.
+//!   as its driver does. A page that is gathered when it did not answer for a while has nothing of it
+//!   but `gpu_up`; no second thread asks the same GPU meanwhile, and it is shown again when it answers
+//!   again.
 //! - **What a GPU cannot tell has no series.** What it should have told and did not, a GPU that fell off
 //!   the bus, a driver or a library that is not there, each costs its own series, is counted in
 //!   `dynamo_metrics_collect_errors_total{source="nvml"}` or `"amdgpu"`, and is tried again.
 //!   `gpu_up` says which GPUs answered.
 //! - **Labels are bounded**: they are what drivers tell, at most 128 values of each, and nothing that a
 //!   client sends.
+//!
+//! Under DCGM's names all are gauges, what only goes up as well: OpenMetrics would have the names of
+//! counters end in `_total`, and dashboards would not find them. Under our own, counters are counters; one
+//! that its driver sets back starts anew.
 //!
 //! NVML is the driver's `libnvidia-ml.so.1`, of version 510 or later; it is loaded when it is there,
 //! and not needed otherwise. Hopper and later also tell how busy their parts are

@@ -43,6 +43,8 @@ impl NvmlDriver {
             NvmlError::LibloadingError(_)
             | NvmlError::FailedToLoadSymbol(_)
             | NvmlError::LibraryNotFound => Fault::new(Reason::NoLibrary, error.to_string()),
+            // The driver is there, and nothing for it to drive.
+            NvmlError::NotFound => Fault::new(Reason::NoDriver, error.to_string()),
             error => fault("init", &error),
         })?);
         self.nvml = Some(Arc::clone(&nvml));
