@@ -14,6 +14,7 @@ use super::{GpuCollector, GpuError, GpuNames, LONGEST_HOST, Missing, Times, floo
 use crate::encode;
 use crate::label::LabelSet;
 use crate::registry::Registry;
+use crate::registry::catalogue::Listed;
 
 const ERRORS: &str = "dynamo_metrics_collect_errors_total";
 
@@ -145,7 +146,7 @@ fn sets_are_listed_whether_there_are_gpus_or_not() {
     let (name, info) = listed[0].metrics().next().unwrap();
     assert_eq!(name, "DCGM_FI_DEV_SM_CLOCK");
     assert_eq!(info.label_names().collect::<Vec<_>>(), DcgmGpu::NAMES);
-    assert!(listed.iter().flat_map(|set| set.metrics()).all(|(_, info)| !info.help.is_empty()));
+    assert!(listed.iter().flat_map(Listed::metrics).all(|(_, info)| !info.help.is_empty()));
     drop(gpus);
 }
 
