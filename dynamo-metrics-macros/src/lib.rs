@@ -109,7 +109,7 @@ pub fn label_set(item: TokenStream) -> TokenStream {
 /// | `name = ".."` | another name |
 /// | `alias = ".."` | one more name of the same values; may repeat |
 /// | `help = ".."`, `source = ".."` | instead of the doc comment |
-/// | `unit = seconds` | the unit, which the name ends in: `seconds`, `bytes`, `tokens`, `ratio` |
+/// | `unit = seconds` | the unit, which the name ends in: `seconds`, `bytes`, `tokens`, `ratio`, `celsius`, `watts`, `joules`, `hertz` |
 /// | `buckets = ..` | bounds `[0.1, 1, 10]`, checked here; a constant; an expression or the path of a function that gives `Buckets`, or a `Result` of them |
 /// | `native`, `native = ..` | native buckets as well: the default ones, or `NativeBuckets` or a `Result` of them |
 /// | `exemplars` | keeps exemplars |

@@ -44,6 +44,8 @@ extern crate self as dynamo_metrics;
 mod causes;
 mod cell;
 pub mod clock;
+#[cfg(feature = "gpu")]
+pub mod collect;
 pub mod dynamo;
 pub mod encode;
 #[cfg(feature = "exporter")]

@@ -16,6 +16,14 @@ pub enum Unit {
     Tokens,
     /// A share between 0 and 1.
     Ratio,
+    /// Degrees Celsius.
+    Celsius,
+    /// Watts.
+    Watts,
+    /// Joules.
+    Joules,
+    /// Hertz.
+    Hertz,
 }
 
 impl Unit {
@@ -27,6 +35,10 @@ impl Unit {
             Self::Bytes => "bytes",
             Self::Tokens => "tokens",
             Self::Ratio => "ratio",
+            Self::Celsius => "celsius",
+            Self::Watts => "watts",
+            Self::Joules => "joules",
+            Self::Hertz => "hertz",
         }
     }
 }

@@ -9,7 +9,7 @@ const FLOORS: [&[&str]; 8] = [
     &["cell", "label"],
     &["metric"],
     &["registry"],
-    &["encode", "foreign", "llm"],
+    &["collect", "encode", "foreign", "llm"],
     &["dynamo"],
     &["exporter", "health"],
     &["lib"],

@@ -1,6 +1,6 @@
 //! What a person would otherwise type by hand.
 //!
-//! - `cargo xtask test`: everything that must hold, in one command.
+//! - `cargo xtask test`: everything that must hold, in one command; with `--gpu`, what needs a GPU.
 //! - `cargo xtask bench`: what everything costs, beside other libraries.
 //! - `cargo xtask fuzz`: bytes that nobody thought of, for what reads bytes from outside.
 
@@ -11,13 +11,14 @@ mod tools;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask test
+const USAGE: &str = "usage: cargo xtask test [--gpu]
        cargo xtask bench [--check] [--quick] [--only <text>]
        cargo xtask bench --soak [<minutes>] [--every <seconds>]
        cargo xtask fuzz [<seconds>]
 
   test   fetch what the tests need and the machine lacks, then check the format, lint, build the
-         documentation, and run every test
+         documentation, and run every test; --gpu runs what needs one of NVIDIA's GPUs instead, and
+         compares what is measured of it with nvidia-smi
   bench  time ours and other libraries in one run, and write benches/RESULTS.md; --check fails if a
          row of ours is past its budget, --quick takes fewer rounds, --only takes the rows that
          contain a text (these two print the report and write nothing); --soak records and scrapes
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test"] => steps::test(&root()),
+        ["test", "--gpu"] => steps::gpu(&root()),
         ["bench", ref options @ ..] => steps::bench(&root(), options),
         ["fuzz", ref options @ ..] => fuzz::fuzz(&root(), options),
         ["help" | "--help" | "-h"] => {

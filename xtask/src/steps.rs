@@ -21,6 +21,7 @@ pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
         &["-p", "dynamo-metrics"][..],
         &["-p", "dynamo-metrics", "--no-default-features"],
         &["-p", "dynamo-metrics", "--no-default-features", "--features", "prometheus-client"],
+        &["-p", "dynamo-metrics", "--no-default-features", "--features", "gpu"],
         &["-p", "dynamo-metrics-macros"],
         &["-p", "dynamo-metrics-tower"],
     ] {
@@ -51,6 +52,21 @@ pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
     step("documentation's examples", &mut cargo(root, &["test", "--doc"]))?;
     println!("all passed in {} s", start.elapsed().as_secs());
     Ok(())
+}
+
+/// Compares what is measured of the GPUs of this machine with what their own tool says.
+pub(crate) fn gpu(root: &Path) -> anyhow::Result<()> {
+    let found = Command::new("nvidia-smi").arg("-L").output();
+    let said = found.context("there is no GPU of NVIDIA's here, or no driver: no nvidia-smi")?;
+    let gpus = String::from_utf8_lossy(&said.stdout);
+    if !said.status.success() || !gpus.contains("GPU ") {
+        let errors = String::from_utf8_lossy(&said.stderr);
+        bail!("there is no GPU here: nvidia-smi says: {} {}", gpus.trim(), errors.trim());
+    }
+    print!("{gpus}");
+    let stories = ["test", "-p", "dynamo-metrics-tests", "--test", "gpu", "--"];
+    let all = ["--include-ignored", "--test-threads", "1"];
+    step("GPU", &mut cargo(root, &[&stories[..], &all].concat()))
 }
 
 /// Builds the programs that measure, with the peers, and runs the one that starts the other.

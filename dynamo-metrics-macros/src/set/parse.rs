@@ -32,8 +32,16 @@ const OF_FIELD: [&str; 14] = [
 ];
 
 /// The units, as they are written and as they are called.
-const UNITS: [(&str, &str); 4] =
-    [("seconds", "Seconds"), ("bytes", "Bytes"), ("tokens", "Tokens"), ("ratio", "Ratio")];
+const UNITS: [(&str, &str); 8] = [
+    ("seconds", "Seconds"),
+    ("bytes", "Bytes"),
+    ("tokens", "Tokens"),
+    ("ratio", "Ratio"),
+    ("celsius", "Celsius"),
+    ("watts", "Watts"),
+    ("joules", "Joules"),
+    ("hertz", "Hertz"),
+];
 
 /// What the names of a set start with.
 pub(super) struct Prefix {
@@ -190,8 +198,8 @@ impl Parse for Unit {
         let why = match nearest(&written.to_lowercase(), &known) {
             Some(meant) => format!("unknown unit `{written}`, did you mean `{meant}`?"),
             None => format!(
-                "unknown unit `{written}`, expected a base unit: `seconds`, `bytes`, `tokens` or \
-                 `ratio`"
+                "unknown unit `{written}`, expected a base unit: `seconds`, `bytes`, `tokens`, \
+                 `ratio`, `celsius`, `watts`, `joules` or `hertz`"
             ),
         };
         Err(Error::new(span, why))

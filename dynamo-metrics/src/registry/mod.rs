@@ -65,9 +65,11 @@ pub use set::MetricSet;
 #[doc(hidden)]
 pub use set::{bounds, bounds_fault, default_native, enter, fits, has_labels, native, share_names};
 pub use source::CollectorHandle;
+#[cfg(any(feature = "exporter", feature = "gpu"))]
+pub(crate) use source::message as panic_message;
 pub(crate) use source::{Answer, Ask, Asked, Failure, SameLabel, SourceKind, Trouble};
 #[cfg(feature = "exporter")]
-pub(crate) use source::{Later, Source, message as panic_message};
+pub(crate) use source::{Later, Source};
 
 use crate::metric::visit::Visitor;
 use node::Tree;

@@ -321,6 +321,18 @@ impl Scope {
         self.add_source_with(kind, self.owned_labels(), same_label, ask, None)
     }
 
+    /// Counts that somebody who asks by himself could not collect a value; what `labels` are of is told
+    /// in the log, once for each reason.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn count_collect_error(
+        &self,
+        source: &'static str,
+        labels: &[(String, String)],
+        trouble: Trouble,
+    ) {
+        self.tree.collect_errors.count(source, labels, trouble);
+    }
+
     /// The labels that this scope adds.
     fn owned_labels(&self) -> Vec<(String, String)> {
         let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());

@@ -26,6 +26,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
+use dynamo_metrics::collect::gpu::{GpuCollector, Missing};
 use dynamo_metrics::exporter::{Backends, DEFAULT_ADDRESS, Exporter};
 use dynamo_metrics::health::Health;
 use dynamo_metrics::llm::register_uptime;
@@ -100,6 +101,9 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let namespace = registry.namespace("quickstart");
     let component = namespace.component("frontend");
     register_uptime(&component)?;
+
+    // The GPUs that this machine has, if it has some.
+    let _gpus = GpuCollector::new().missing(Missing::Ignored).register(&registry)?;
 
     // The engine: its `generate` is measured by the attribute.
     let pace = Pace {
