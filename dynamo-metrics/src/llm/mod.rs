@@ -5,6 +5,9 @@
 //! - [`StreamMeter`]: stamps tokens where they are made, for producers behind a channel.
 //! - [`FrontendMetrics`]: what is measured of an inference frontend, by model; fed by the layer, and
 //!   told of by handlers through [`RequestMetrics`].
+//! - [`AdmissionMetrics`], [`LoraMetrics`], [`EventLoopMetrics`]: a frontend's queue, adapters, and
+//!   event loop.
+//! - [`Names`]: under whose names a set is exposed. [`HitRate`]: a rate over the last requests.
 //! - [`stream`]: readers that find the tokens in a streamed answer.
 //! - [`GrpcMetrics`]: statuses and messages of a gRPC method.
 //! - [`ConnectionMetrics`]: connections that outlive their request, as web sockets do.
@@ -24,25 +27,34 @@ mod grpc;
 mod idle;
 mod items;
 mod meter;
+mod names;
 mod options;
 mod outcome;
 mod queue;
 mod reading;
 mod request;
 mod response;
+mod roster;
 mod slo;
 pub mod stream;
 mod streams;
 mod tokens;
+mod window;
 
 pub use body::ResponseBody;
 pub use cancel::CancelReason;
 pub use connection::{ConnectionGuard, ConnectionMetrics};
 pub use endpoint::{EndpointBuilder, EndpointMetrics, register_uptime};
-pub use frontend::{FrontendMetrics, UNKNOWN_MODEL};
+pub use frontend::{
+    AdmissionMetrics, AdmissionQueue, AdmissionReject, EventLoopMetrics, FailureClass,
+    FailureReason, FrontendBuilder, FrontendMetrics, LoraAdapter, LoraMetrics, MigrationOutcome,
+    MigrationType, QueueLimit, ServedModel, ServingPhase, Stage, StageGuard, UNKNOWN_MODEL, Worker,
+    WorkerType,
+};
 pub use grpc::{GrpcMessages, GrpcMetrics, Side};
 pub use items::Metered;
 pub use meter::{MeteredStream, StreamMeter};
+pub use names::Names;
 pub use options::{EndpointOptions, FirstToken, InterToken, TokenEnd, TokenStart, UnaryTokens};
 pub use outcome::{ErrorType, Outcome};
 pub use queue::{RejectMetrics, RejectReason};
@@ -50,3 +62,4 @@ pub use reading::RequestRead;
 pub use request::{RequestMetrics, RequestType};
 pub use response::ResponseState;
 pub use slo::Slo;
+pub use window::HitRate;
