@@ -7,6 +7,9 @@
 //!   told of by handlers through [`RequestMetrics`].
 //! - [`AdmissionMetrics`], [`LoraMetrics`], [`EventLoopMetrics`]: a frontend's queue, adapters, and
 //!   event loop.
+//! - [`RouterMetrics`], [`RouterOverhead`], [`RequestPlaneMetrics`]: a router, and the way to workers.
+//! - [`EngineMetrics`], [`BatchMeter`], [`KvbmMetrics`]: an engine, its batches, its KV cache.
+//! - [`PlannerMetrics`], [`PluginMetrics`], [`OperatorMetrics`]: who scales and who deploys.
 //! - [`Names`]: under whose names a set is exposed. [`HitRate`]: a rate over the last requests.
 //! - [`stream`]: readers that find the tokens in a streamed answer.
 //! - [`GrpcMetrics`]: statuses and messages of a gRPC method.
@@ -35,6 +38,7 @@ mod reading;
 mod request;
 mod response;
 mod roster;
+mod sets;
 mod slo;
 pub mod stream;
 mod streams;
@@ -61,5 +65,12 @@ pub use queue::{RejectMetrics, RejectReason};
 pub use reading::RequestRead;
 pub use request::{RequestMetrics, RequestType};
 pub use response::ResponseState;
+pub use sets::{
+    Admission, Batch, BatchBuilder, BatchMeter, Circuit, EngineBuilder, EngineMetrics, Evaluation,
+    KubeError, KvOffload, KvOnboard, KvTier, KvbmMetrics, LoadDecision, OperatorMetrics, Override,
+    PlaneCall, PlannedEngine, PlannerGauges, PlannerMetrics, PlannerStage, Plugin, PluginMetrics,
+    Reconciled, RegisteredWorker, RequestPlaneMetrics, RoutedModel, RouterMetrics, RouterOverhead,
+    RouterStep, ThroughputDecision,
+};
 pub use slo::Slo;
 pub use window::HitRate;
