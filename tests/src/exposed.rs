@@ -45,8 +45,8 @@ fn line((name, kind, samples): (&str, &str, Vec<&str>)) -> Option<String> {
         }
     }
     let labels = labels.into_iter().collect::<Vec<_>>().join(",");
-    let bounds: String = bounds.iter().map(|bound| format!(" {bound}")).collect();
-    Some(format!("{name} {kind} {{{labels}}}{bounds}\n"))
+    let head = format!("{name} {kind} {{{labels}}}");
+    Some([&[&*head], &*bounds].concat().join(" ") + "\n")
 }
 
 /// The labels of a sample; their values hold no quotation marks here.
