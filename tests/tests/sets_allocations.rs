@@ -61,7 +61,7 @@ fn the_sets_of_services_allocate_nothing() {
     let plane = RequestPlaneMetrics::register(&scope).unwrap();
     let admission = AdmissionMetrics::register(&scope).unwrap();
     let queue = admission.queue("llama", WorkerType::Prefill, "batch");
-    let routes = || {
+    let dispatch = || {
         router.started();
         router.predicted_hits(3, 4);
         router.overlap_lost(WorkerType::Prefill, 1.0);
@@ -76,7 +76,7 @@ fn the_sets_of_services_allocate_nothing() {
         queue.pending(1, 2, 3);
         queue.rejected(AdmissionReject::PredictedMiss);
     };
-    assert_eq!(allocations(routes), 0);
+    assert_eq!(allocations(dispatch), 0);
 
     let names = [Names::Dynamo, Names::Vllm];
     let engine = EngineMetrics::builder(&scope).names(names).register().unwrap();

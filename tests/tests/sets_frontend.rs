@@ -92,7 +92,9 @@ fn requests(registry: &Registry, frontend: &FrontendMetrics) {
         request.request_type(RequestType::Stream);
         request.model("llama");
         request.input_tokens(12);
-        workers.iter().for_each(|worker| request.worker(worker));
+        for worker in &workers {
+            request.worker(worker);
+        }
         drop(request.stage(Stage::Preprocess, Some(ServingPhase::Prefill)));
         request.templated(MS);
         request.tokenized(MS);

@@ -47,8 +47,8 @@ fn all_sets_stand_in_one_registry_and_strict_parsers_read_its_page() {
     EventLoopMetrics::register(&registry).unwrap().woke_after(20 * MS);
 
     let router = RouterMetrics::register(&scope, 7).unwrap();
-    let (routed, there) = (router.serve("llama"), router.worker(1, None, WorkerType::Decode));
-    routed.input_tokens(ServingPhase::Decode, 12);
+    let (llama, there) = (router.serve("llama"), router.worker(1, None, WorkerType::Decode));
+    llama.input_tokens(ServingPhase::Decode, 12);
     RouterOverhead::register(&registry, 7).unwrap().took(RouterStep::Total, MS);
     let plane = RequestPlaneMetrics::register(&registry).unwrap();
     let call = plane.enter();
@@ -63,14 +63,32 @@ fn all_sets_stand_in_one_registry_and_strict_parsers_read_its_page() {
 
     let planner = PlannerMetrics::register(&registry, Some("llama")).unwrap();
     planner.gauges.gpu_hours.set(1.5);
-    let planned = planner.engine(1, 0);
+    let slot = planner.engine(1, 0);
     let plugin = PluginMetrics::register(&registry).unwrap().plugin("budget");
     plugin.evaluated(PlannerStage::Predict, Evaluation::Accept, Some(MS));
     let operator = OperatorMetrics::register(&registry).unwrap();
     operator.reconciled("Graph", "prod", Reconciled::Success, MS);
     operator.inventory("Graph", [("prod", "ready", 1)]);
 
+    let listed = registry.catalogue();
+    let names: Vec<&str> = listed.iter().map(|listed| listed.info().name).collect();
+    for name in [
+        "FrontendMetrics",
+        "FrontendMetrics, as gen_ai",
+        "FrontendMetrics, as vllm",
+        "RouterMetrics",
+        "EngineMetrics",
+        "EngineMetrics, as vllm",
+        "BatchMeter",
+        "BatchMeter, as vllm",
+        "PlannerMetrics",
+        "PlannedEngine",
+        "OperatorMetrics",
+    ] {
+        assert!(names.contains(&name), "{name} is not in {names:?}");
+    }
+
     parse(&registry);
-    drop((stage, queue, there, call, handler, planned, plugin, worker));
+    drop((stage, queue, there, call, handler, slot, plugin, worker));
     parse(&registry);
 }

@@ -512,6 +512,42 @@ mod tests {
     }
 
     #[test]
+    fn a_request_is_queued_until_its_first_token_and_counts_as_started_once() {
+        let registry = Registry::new();
+        let frontend = FrontendMetrics::register(&registry).unwrap();
+        frontend.serve("demo");
+        let worker = frontend.worker(7, None, WorkerType::Decode);
+        let request = frontend.request(&"chat_completions".into());
+        let mut call = FrontendCall::start(&request);
+        let has = |line: &str| encode::text(&registry).contains(line);
+        let [queued, active] = ["queued", "active"].map(|gauge| {
+            move |n: u8| format!("dynamo_frontend_{gauge}_requests{{model=\"demo\"}} {n}\n")
+        });
+        let started = "dynamo_frontend_requests_started_total{endpoint=\"chat_completions\",\
+                       model=\"demo\",request_type=\"stream\"} 1\n";
+        request.model("demo");
+        request.worker(&worker);
+        request.input_tokens(12);
+        assert!(has(&queued(1)) && has(&active(1)) && !has("requests_started_total{"));
+        call.streams();
+        request.request_type(RequestType::Stream);
+        assert!(has(started));
+        call.first_token(Duration::from_millis(250));
+        assert!(has(&queued(0)) && has(&active(1)));
+        call.beat(Beat::Next { gap: Duration::from_millis(30), wait: Duration::ZERO, tokens: 3 });
+        let of = "{dp_rank=\"none\",worker_id=\"7\",worker_type=\"decode\"}";
+        for (name, value) in [
+            ("time_to_first_token_seconds", "0.25"),
+            ("input_sequence_tokens", "12"),
+            ("inter_token_latency_seconds", "0.01"),
+        ] {
+            assert!(has(&format!("dynamo_frontend_worker_last_{name}{of} {value}\n")), "{name}");
+        }
+        call.end(end(Outcome::Success, 200), Duration::from_secs(1));
+        assert!(has(&queued(0)) && has(&active(0)) && has(started));
+    }
+
+    #[test]
     fn a_request_of_a_model_that_is_withdrawn_brings_no_series_back() {
         let registry = Registry::new();
         let names = [Names::Dynamo, Names::GenAi, Names::Vllm];

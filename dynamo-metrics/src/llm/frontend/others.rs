@@ -41,7 +41,7 @@ const VLLM_INTER_TOKEN: [f64; 19] = [
 /// # Source
 /// The layer of a frontend's route, at the end of a request, and what the handler tells.
 #[derive(Debug, MetricSet)]
-#[metric_set(name = "FrontendMetrics", fixed_prefix = "gen_ai")]
+#[metric_set(name = "FrontendMetrics, as gen_ai", fixed_prefix = "gen_ai")]
 pub(super) struct GenAiSet {
     /// Time from the start of a request to the end of its answer.
     #[metric(
@@ -74,7 +74,7 @@ pub(super) struct GenAiSet {
 /// # Source
 /// The layer of a frontend's route, and what the handler tells.
 #[derive(Debug, MetricSet)]
-#[metric_set(name = "FrontendMetrics", fixed_prefix = names::NONE)]
+#[metric_set(name = "FrontendMetrics, as vllm", fixed_prefix = names::NONE)]
 pub(super) struct VllmSet {
     /// Time from the start of a request to its first token.
     #[metric(

@@ -115,7 +115,7 @@ struct BatchSet {
 /// # Source
 /// The scheduler, once for each batch.
 #[derive(Debug, MetricSet)]
-#[metric_set(name = "BatchMeter", fixed_prefix = names::NONE)]
+#[metric_set(name = "BatchMeter, as vllm", fixed_prefix = names::NONE)]
 struct VllmBatchSet {
     /// Requests in the batch.
     #[metric(name = "vllm:num_requests_running")]

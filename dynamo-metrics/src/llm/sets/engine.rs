@@ -108,7 +108,7 @@ struct EngineSet {
 /// # Source
 /// The engine, at each step of its scheduler.
 #[derive(Debug, MetricSet)]
-#[metric_set(name = "EngineMetrics", fixed_prefix = names::NONE)]
+#[metric_set(name = "EngineMetrics, as vllm", fixed_prefix = names::NONE)]
 struct VllmEngineSet {
     /// Share of the KV cache that is in use, from 0 to 1.
     #[metric(name = "vllm:kv_cache_usage_perc")]

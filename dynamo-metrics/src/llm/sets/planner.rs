@@ -112,7 +112,7 @@ pub struct PlannerGauges {
 /// # Source
 /// What engines tell of their forward passes.
 #[derive(Debug, MetricSet)]
-#[metric_set(name = "PlannerMetrics", prefix = "dynamo_planner")]
+#[metric_set(name = "PlannedEngine", prefix = "dynamo_planner")]
 #[expect(clippy::struct_field_names, reason = "they are exposed so")]
 struct EngineFamilies {
     /// Tokens of prompts that wait in an engine.
