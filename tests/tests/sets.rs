@@ -9,7 +9,8 @@ use dynamo_metrics::llm::{
     Admission, Batch, BatchMeter, Circuit, EndpointMetrics, EngineMetrics, ErrorType, Evaluation,
     KubeError, KvOffload, KvOnboard, KvTier, KvbmMetrics, LoadDecision, Names, OperatorMetrics,
     Override, PlannerMetrics, PlannerStage, PluginMetrics, Reconciled, RequestPlaneMetrics,
-    RouterMetrics, RouterOverhead, RouterStep, ServingPhase, ThroughputDecision, WorkerType,
+    RouterMetrics, RouterOverhead, RouterStep, ServingPhase, ThroughputDecision, WorkPoolMetrics,
+    WorkerType,
 };
 use dynamo_metrics::registry::{Registry, Scope};
 use dynamo_metrics_tests::exposed::exposed;
@@ -46,6 +47,26 @@ fn a_work_handlers_set_is_dynamos_and_more() {
     ] {
         assert!(page.contains(&format!("error_type=\"{word}\"")), "{word}");
     }
+}
+
+#[test]
+fn a_workers_pool_is_dynamos() {
+    let registry = Registry::new();
+    let pool = WorkPoolMetrics::register(&registry).unwrap();
+    pool.received_after(MS);
+    pool.responded_after(MS);
+    pool.capacity(1_024, 64);
+    pool.queued(3);
+    pool.full();
+    pool.permitted(MS);
+    pool.engine(5, 2);
+    pool.turned_away();
+    let task = pool.task();
+    compare("work_pool", &registry);
+    drop(task);
+    let page = Page::read(&encode::text(&registry));
+    assert_eq!(page.sum("dynamo_work_handler_pool_active_tasks", &[]), Some(0.0));
+    assert_eq!(page.sum("dynamo_request_queue", &[]), Some(2.0));
 }
 
 fn component(registry: &Registry) -> Scope {

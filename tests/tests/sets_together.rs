@@ -8,7 +8,7 @@ use dynamo_metrics::llm::{
     AdmissionMetrics, Batch, BatchMeter, EndpointMetrics, EngineMetrics, Evaluation,
     EventLoopMetrics, FrontendMetrics, KvTier, KvbmMetrics, LoraMetrics, Names, OperatorMetrics,
     PlannerMetrics, PlannerStage, PluginMetrics, Reconciled, RequestPlaneMetrics, RouterMetrics,
-    RouterOverhead, RouterStep, ServingPhase, Stage, WorkerType,
+    RouterOverhead, RouterStep, ServingPhase, Stage, WorkPoolMetrics, WorkerType,
 };
 use dynamo_metrics::registry::Registry;
 use dynamo_metrics_tests::prometheus::Folder;
@@ -53,6 +53,7 @@ fn all_sets_stand_in_one_registry_and_strict_parsers_read_its_page() {
     let plane = RequestPlaneMetrics::register(&registry).unwrap();
     let call = plane.enter();
 
+    WorkPoolMetrics::register(&registry).unwrap().queued(1);
     let handler = EndpointMetrics::register(&scope.endpoint("generate")).unwrap();
     let engine = EngineMetrics::builder(&scope).model("llama").names(names).register().unwrap();
     engine.kv_blocks(1, 2);

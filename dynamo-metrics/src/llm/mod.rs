@@ -8,7 +8,8 @@
 //! - [`AdmissionMetrics`], [`LoraMetrics`], [`EventLoopMetrics`]: a frontend's queue, adapters, and
 //!   event loop.
 //! - [`RouterMetrics`], [`RouterOverhead`], [`RequestPlaneMetrics`]: a router, and the way to workers.
-//! - [`EngineMetrics`], [`BatchMeter`], [`KvbmMetrics`]: an engine, its batches, its KV cache.
+//! - [`WorkPoolMetrics`], [`EngineMetrics`], [`BatchMeter`], [`KvbmMetrics`]: a worker's tasks, its
+//!   engine, the engine's batches, its KV cache.
 //! - [`PlannerMetrics`], [`PluginMetrics`], [`OperatorMetrics`]: who scales and who deploys.
 //! - [`Names`]: under whose names a set is exposed. [`HitRate`]: a rate over the last requests.
 //! - [`stream`]: readers that find the tokens in a streamed answer.
@@ -70,7 +71,7 @@ pub use sets::{
     KubeError, KvOffload, KvOnboard, KvTier, KvbmMetrics, LoadDecision, OperatorMetrics, Override,
     PlaneCall, PlannedEngine, PlannerGauges, PlannerMetrics, PlannerStage, Plugin, PluginMetrics,
     Reconciled, RegisteredWorker, RequestPlaneMetrics, RoutedModel, RouterMetrics, RouterOverhead,
-    RouterStep, ThroughputDecision,
+    RouterStep, ThroughputDecision, WorkPoolMetrics,
 };
 pub use slo::Slo;
 pub use window::HitRate;

@@ -9,6 +9,7 @@ mod planner;
 mod plugins;
 mod request_plane;
 mod router;
+mod work_pool;
 
 pub use batching::{Batch, BatchBuilder, BatchMeter};
 pub use engine::{EngineBuilder, EngineMetrics};
@@ -19,6 +20,7 @@ pub use planner::{LoadDecision, PlannedEngine, PlannerGauges, PlannerMetrics, Th
 pub use plugins::{Circuit, Evaluation, Override, PlannerStage, Plugin, PluginMetrics};
 pub use request_plane::{PlaneCall, RequestPlaneMetrics};
 pub use router::{RegisteredWorker, RoutedModel, RouterMetrics};
+pub use work_pool::WorkPoolMetrics;
 
 /// The register function of a set that has one field.
 macro_rules! registered_in {

@@ -1,104 +1,19 @@
-//! A request of a frontend: what its handler tells of it, and what is counted at its end.
+//! A request of a frontend, as its answer passes: its tokens, and what is counted at its end.
 
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::frontend::{
-    Failure, FailureClass, FailureReason, Finished, FrontendMetrics, Model, ServingPhase, Stage,
-    StageGuard, UNKNOWN_MODEL, Worker, WorkerType,
-};
-use super::outcome::{End, Outcome};
-use super::reading::Account;
-use super::stream::{FinishReason, ModelName, TokenSource};
-use super::tokens::{Beat, observe_each};
-use crate::label::LabelValue;
-use crate::metric::UpDownCounter;
-use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-
-/// Phases of a request: before its model is known, in flight, at its end.
-const NAMELESS: u8 = 0;
-const IN_FLIGHT: u8 = 1;
-const ENDED: u8 = 2;
-
-/// Request types as they are told: not at all, stream, unary.
-const UNTOLD: u8 = 0;
-const STREAM: u8 = 1;
-const UNARY: u8 = 2;
-
-/// Whether a request asks for its answer as a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, LabelValue)]
-#[non_exhaustive]
-pub enum RequestType {
-    /// As a stream of events.
-    Stream,
-    /// In one piece.
-    Unary,
-}
-
-/// What a handler tells of the request that it serves.
-///
-/// The layer of a frontend puts one into the request's extensions. Nothing here can fail, and none
-/// of it is needed: what was not told is left out, or read from the answer.
-///
-/// # Unit
-/// Tokens; times are `Duration`s, whatever they are exposed in.
-/// # Source
-/// The handler, which knows what the layer cannot see.
-/// # Cost
-/// A store, or a sample in a histogram. A stage and a worker are looked up.
-///
-/// # Examples
-/// ```
-/// use std::{sync::Arc, time::Duration};
-/// use dynamo_metrics::llm::{FrontendMetrics, RequestType, Stage};
-/// use dynamo_metrics::{encode, registry::Registry};
-///
-/// let registry = Registry::new();
-/// let frontend = FrontendMetrics::register(&registry)?;
-/// frontend.serve("llama");
-/// let request = frontend.request(&Arc::from("chat_completions")); // the layer does this
-/// request.request_type(RequestType::Stream);
-/// request.model("llama");
-/// {
-///     let _stage = request.stage(Stage::Preprocess, None);
-///     request.tokenized(Duration::from_millis(3));
-///     request.input_tokens(512);
-/// }
-/// let text = encode::text(&registry);
-/// assert!(text.contains("dynamo_frontend_stage_duration_seconds_count{stage=\"preprocess\"} 1\n"));
-/// assert!(text.contains("dynamo_frontend_queued_requests{model=\"llama\"} 1\n"));
-/// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
-/// ```
-#[derive(Debug, Clone)]
-pub struct RequestMetrics(Arc<Told>);
-
-#[derive(Debug)]
-struct Told {
-    frontend: FrontendMetrics,
-    endpoint: Arc<str>,
-    model: OnceLock<Arc<Model>>,
-    /// Where the request stands with its model's gauge of active requests.
-    phase: AtomicU8,
-    /// It is in its model's gauge of queued requests.
-    queued: AtomicBool,
-    request_type: AtomicU8,
-    /// It was counted as started.
-    started: AtomicBool,
-    /// Nanoseconds to the first token, and one.
-    first_token: AtomicU64,
-    input_tokens: AtomicU64,
-    cached_tokens: AtomicU64,
-    output_tokens: AtomicU64,
-    /// Images, videos, pieces of audio, tokens of images, and one each.
-    media: [AtomicU64; 4],
-    failure: OnceLock<Failure>,
-    prefill: OnceLock<Worker>,
-    decode: OnceLock<Worker>,
-}
+use super::RequestMetrics;
+use super::told::{STREAM, UNTOLD};
+use crate::llm::frontend::{Failure, Finished, UNKNOWN_MODEL};
+use crate::llm::outcome::{End, Outcome};
+use crate::llm::reading::Account;
+use crate::llm::stream::{FinishReason, ModelName, TokenSource};
+use crate::llm::tokens::{Beat, observe_each};
+use crate::sync::Ordering;
 
 /// A request of a frontend, as the answer's state holds it.
 #[derive(Debug)]
-pub(super) struct FrontendCall {
+pub(in crate::llm) struct FrontendCall {
     told: RequestMetrics,
     /// Output tokens that were counted as they passed.
     counted: u64,
@@ -107,208 +22,13 @@ pub(super) struct FrontendCall {
     finish: Option<FinishReason>,
 }
 
-impl FrontendMetrics {
-    /// A request to `endpoint` (`chat_completions`, `completions`, ..) begins.
-    #[must_use]
-    pub fn request(&self, endpoint: &Arc<str>) -> RequestMetrics {
-        RequestMetrics(Arc::new(Told {
-            frontend: self.clone(),
-            endpoint: Arc::clone(endpoint),
-            model: OnceLock::new(),
-            phase: AtomicU8::new(NAMELESS),
-            queued: AtomicBool::new(false),
-            request_type: AtomicU8::new(UNTOLD),
-            started: AtomicBool::new(false),
-            first_token: AtomicU64::new(0),
-            input_tokens: AtomicU64::new(0),
-            cached_tokens: AtomicU64::new(0),
-            output_tokens: AtomicU64::new(0),
-            media: [const { AtomicU64::new(0) }; 4],
-            failure: OnceLock::new(),
-            prefill: OnceLock::new(),
-            decode: OnceLock::new(),
-        }))
-    }
-}
-
-impl RequestMetrics {
-    /// The request is for the model that the client calls `requested` (default: the one that the
-    /// answer names). The first call counts.
-    ///
-    /// If no such model is [served](FrontendMetrics::serve), it is [`UNKNOWN_MODEL`]'s.
-    pub fn model(&self, requested: &str) {
-        let told = &*self.0;
-        let model = told.frontend.model(requested);
-        if told.model.set(Arc::clone(&model)).is_err() {
-            return;
-        }
-        // Up before the phase changes, so that the end, which takes it down, never comes first.
-        model.in_flight.each(UpDownCounter::inc);
-        model.queued.each(UpDownCounter::inc);
-        told.queued.store(true, Ordering::Release);
-        let entered =
-            told.phase.compare_exchange(NAMELESS, IN_FLIGHT, Ordering::AcqRel, Ordering::Acquire);
-        if entered.is_err() {
-            model.in_flight.each(UpDownCounter::dec);
-        }
-        if entered.is_err() || told.first_token.load(Ordering::Acquire) > 0 {
-            told.leave_queue();
-        }
-        told.start(false);
-    }
-
-    /// The client asked for the answer in this way (default: as the answer turns out).
-    pub fn request_type(&self, request_type: RequestType) {
-        let told = match request_type {
-            RequestType::Stream => STREAM,
-            RequestType::Unary => UNARY,
-        };
-        self.0.request_type.store(told, Ordering::Release);
-        self.0.start(false);
-    }
-
-    /// The prompt has so many tokens (default: as the stream's usage says).
-    pub fn input_tokens(&self, tokens: u64) {
-        self.0.input_tokens.store(tokens, Ordering::Relaxed);
-    }
-
-    /// So many of the prompt's tokens were found in a cache (default: as the answer's usage says).
-    pub fn cached_tokens(&self, tokens: u64) {
-        self.0.cached_tokens.store(tokens, Ordering::Relaxed);
-    }
-
-    /// The answer has so many tokens (default: as the stream's usage says, or as were seen).
-    pub fn output_tokens(&self, tokens: u64) {
-        self.0.output_tokens.store(tokens, Ordering::Relaxed);
-    }
-
-    /// The request has so many images (default: nothing is said of them).
-    pub fn images(&self, images: u64) {
-        self.0.media[0].store(images.saturating_add(1), Ordering::Relaxed);
-    }
-
-    /// The request has so many videos (default: nothing is said of them).
-    pub fn videos(&self, videos: u64) {
-        self.0.media[1].store(videos.saturating_add(1), Ordering::Relaxed);
-    }
-
-    /// The request has so many pieces of audio (default: nothing is said of them).
-    pub fn audio(&self, pieces: u64) {
-        self.0.media[2].store(pieces.saturating_add(1), Ordering::Relaxed);
-    }
-
-    /// So many tokens of the prompt stand for images (default: nothing is said of them).
-    pub fn image_tokens(&self, tokens: u64) {
-        self.0.media[3].store(tokens.saturating_add(1), Ordering::Relaxed);
-    }
-
-    /// The request fails, and why (default: as its end shows). The first call counts, and only if
-    /// the request does not succeed.
-    pub fn failure(&self, class: FailureClass, reason: FailureReason) {
-        let _ = self.0.failure.set(Failure { class, reason });
-    }
-
-    /// A worker serves the request; of each kind the first one counts.
-    ///
-    /// The time to the first token and the length of the prompt become the last ones of the worker
-    /// that reads prompts, or else of the one that generates; the time between tokens that of the one
-    /// that generates.
-    pub fn worker(&self, worker: &Worker) {
-        let place = match worker.kind() {
-            WorkerType::Prefill => &self.0.prefill,
-            WorkerType::Decode => &self.0.decode,
-        };
-        let _ = place.set(worker.clone());
-    }
-
-    /// The request enters a stage, for what a worker of this phase is to do if that is known; it
-    /// leaves when what is returned is dropped.
-    pub fn stage(&self, stage: Stage, phase: Option<ServingPhase>) -> StageGuard {
-        self.0.frontend.stage(stage, phase)
-    }
-
-    /// The prompt was put together, which took so long.
-    pub fn templated(&self, took: Duration) {
-        self.0.frontend.templated(took);
-    }
-
-    /// The prompt was made into tokens, which took so long.
-    pub fn tokenized(&self, took: Duration) {
-        self.0.frontend.tokenized(took);
-    }
-
-    /// So many tokens of the answer were made into text, which took so long all together; at the
-    /// end of the answer.
-    pub fn detokenized(&self, took: Duration, tokens: u64) {
-        self.0.frontend.detokenized(took, tokens);
-    }
-
-    /// The tokenizer knew so many of the prompt's tokens, and so many not; after its model was
-    /// told.
-    pub fn tokenizer_cache(&self, cached: u64, uncached: u64) {
-        self.0.frontend.tokenizer_cached(self.0.model_name(), cached, uncached);
-    }
-}
-
-impl Told {
-    /// Takes the request out of its model's gauges, if it is there.
-    fn leave(&self) {
-        if self.phase.swap(ENDED, Ordering::AcqRel) == IN_FLIGHT
-            && let Some(model) = self.model.get()
-        {
-            model.in_flight.each(UpDownCounter::dec);
-            self.leave_queue();
-        }
-    }
-
-    /// Takes it out of the gauge of queued requests, if it is there.
-    fn leave_queue(&self) {
-        if self.queued.swap(false, Ordering::AcqRel)
-            && let Some(model) = self.model.get()
-        {
-            model.queued.each(UpDownCounter::dec);
-        }
-    }
-
-    /// Counts it as started, once it is known for what it is, or nothing more will be.
-    fn start(&self, at_end: bool) {
-        let known =
-            self.model.get().is_some() && self.request_type.load(Ordering::Acquire) != UNTOLD;
-        if (known || at_end) && !self.started.swap(true, Ordering::AcqRel) {
-            let request_type = self.request_type();
-            let labels = [self.model_name(), &self.endpoint, request_type.as_label()];
-            self.frontend.started(labels);
-        }
-    }
-
-    fn request_type(&self) -> RequestType {
-        match self.request_type.load(Ordering::Acquire) {
-            STREAM => RequestType::Stream,
-            _ => RequestType::Unary,
-        }
-    }
-
-    /// The name of its model, if that is served and stays so.
-    fn model_name(&self) -> &str {
-        let served = self.model.get().filter(|model| !model.is_withdrawn());
-        served.map_or(UNKNOWN_MODEL, |model| model.name())
-    }
-}
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        // Without an answer to measure, nobody else would.
-        self.leave();
-    }
-}
-
 impl FrontendCall {
-    pub(super) fn start(told: &RequestMetrics) -> Self {
+    pub(in crate::llm) fn start(told: &RequestMetrics) -> Self {
         Self { told: told.clone(), counted: 0, per_token: None, finish: None }
     }
 
     /// The answer is a stream.
-    pub(super) fn streams(&self) {
+    pub(in crate::llm) fn streams(&self) {
         let told = &*self.told.0;
         let of = &told.request_type;
         let _ = of.compare_exchange(UNTOLD, STREAM, Ordering::AcqRel, Ordering::Relaxed);
@@ -317,14 +37,14 @@ impl FrontendCall {
 
     /// The answer names its model, which is the request's if its handler named none. A name that is
     /// not served says nothing.
-    pub(super) fn answers_as(&self, model: &ModelName) {
+    pub(in crate::llm) fn answers_as(&self, model: &ModelName) {
         let told = &*self.told.0;
         if !model.is_empty() && told.model.get().is_none() && told.frontend.serves(model.as_str()) {
             self.told.model(model.as_str());
         }
     }
 
-    pub(super) fn first_token(&self, time: Duration) {
+    pub(in crate::llm) fn first_token(&self, time: Duration) {
         let told = &*self.told.0;
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         told.first_token.store(nanoseconds.saturating_add(1), Ordering::Release);
@@ -342,7 +62,7 @@ impl FrontendCall {
     }
 
     #[inline]
-    pub(super) fn beat(&self, beat: Beat) {
+    pub(in crate::llm) fn beat(&self, beat: Beat) {
         let (Beat::Next { gap, tokens, .. }, told) = (beat, &*self.told.0) else { return };
         if let Some(model) = told.model.get() {
             model.per_token.each(|histogram| observe_each(histogram, gap, tokens));
@@ -353,7 +73,7 @@ impl FrontendCall {
         }
     }
 
-    pub(super) fn output_tokens(&mut self, tokens: u64) {
+    pub(in crate::llm) fn output_tokens(&mut self, tokens: u64) {
         self.counted += tokens;
         if let Some(model) = self.told.0.model.get() {
             model.output_tokens.each(|counter| counter.inc_by(tokens));
@@ -361,7 +81,7 @@ impl FrontendCall {
     }
 
     /// The answer's own account, of which so many tokens were not counted as they passed.
-    pub(super) fn account(&mut self, account: &Account<'_>, uncounted: u64) {
+    pub(in crate::llm) fn account(&mut self, account: &Account<'_>, uncounted: u64) {
         self.answers_as(&account.seen.model);
         if uncounted > 0 {
             self.output_tokens(uncounted);
@@ -383,7 +103,7 @@ impl FrontendCall {
         }
     }
 
-    pub(super) fn end(&mut self, end: End, duration: Duration) {
+    pub(in crate::llm) fn end(&mut self, end: End, duration: Duration) {
         let told = &*self.told.0;
         // After this no model can be named any more, so what is read below is final.
         told.leave();
@@ -447,7 +167,8 @@ mod tests {
 
     use super::*;
     use crate::encode;
-    use crate::llm::Names;
+    use crate::llm::frontend::{FrontendMetrics, WorkerType};
+    use crate::llm::{Names, RequestType};
     use crate::registry::Registry;
 
     fn end(outcome: Outcome, status: u16) -> End {
