@@ -118,6 +118,7 @@ pub fn label_set(item: TokenStream) -> TokenStream {
 /// | `each(outcome: Outcome)` | the label of an array, and the enum of its values |
 /// | `time_to_live = ..` | of the series of a family, a `Duration` |
 /// | `series_cap = ..` | of a `DynamicFamily`, how many series |
+/// | `of_workers` | of a `DynamicFamily`: its label `worker_id` tells other workers apart, and the registry's own is not there |
 /// | `flatten` | the field is a set of its own, registered with this one |
 /// | `skip` | the field is no metric, and starts as its `Default` |
 ///

@@ -30,9 +30,12 @@ pub enum LabelNameError {
     Repeated(String),
 }
 
+/// The label of the worker that a registry is of, and of others where a metric is of them.
+pub(crate) const WORKER_ID: &str = "worker_id";
+
 /// Labels that a scope adds by itself, in the order of the tree.
 pub(crate) const AUTOMATIC_LABELS: [&str; 4] =
-    ["dynamo_namespace", "dynamo_component", "dynamo_endpoint", "worker_id"];
+    ["dynamo_namespace", "dynamo_component", "dynamo_endpoint", WORKER_ID];
 
 /// Bends `raw` into a metric name: every invalid character becomes `_`, and a name that does not
 /// start with a letter or `_` gets a `_` in front.

@@ -1,6 +1,7 @@
 //! What the stories share: a page of metrics that can be asked, and both ends of a request.
 
 pub mod counts;
+pub mod exposed;
 pub mod golden;
 pub mod h1;
 pub mod openai;

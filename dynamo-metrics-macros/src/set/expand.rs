@@ -144,6 +144,9 @@ fn metric(ty: &Type, metric: &Metric) -> TokenStream {
     if let Some(cap) = &metric.series_cap {
         add(quote_spanned!(at=> .series_cap::<#ty>(#cap)));
     }
+    if metric.of_workers {
+        add(quote_spanned!(at=> .of_workers::<#ty>()));
+    }
     info
 }
 

@@ -20,6 +20,9 @@ use parse::{Each, FieldArguments, Label, Name, Native, Prefix, SetArguments, Uni
 /// Most bounds that a histogram may have, as the core has it.
 const MOST_BOUNDS: usize = 256;
 
+/// The label that a scope sets, and a metric of other workers has of its own.
+const WORKER_ID: &str = "worker_id";
+
 /// A set that can be expanded.
 struct Set {
     ident: Ident,
@@ -69,6 +72,8 @@ struct Metric {
     each: Option<Each>,
     time_to_live: Option<Expr>,
     series_cap: Option<Expr>,
+    /// Its label `worker_id` tells other workers apart.
+    of_workers: bool,
 }
 
 /// A label that does not change, and its value.
@@ -216,7 +221,16 @@ impl Metric {
                 return Err(Error::new(arguments.unit.map_or(span, |unit| unit.span), why));
             }
         }
-        let (constants, names) = split(arguments.labels.unwrap_or_default())?;
+        let labels = arguments.labels.unwrap_or_default();
+        let (constants, names) = split(labels, arguments.of_workers.is_some())?;
+        if let Some(span) = arguments.of_workers
+            && !names.iter().any(|name| name.text == WORKER_ID)
+        {
+            return Err(Error::new(
+                span,
+                "metrics of workers tell them apart: `labels(worker_id, ..)`",
+            ));
+        }
         if let Some(each) = &arguments.each {
             check_label(&each.label)?;
             if constants.iter().any(|(name, _)| *name == each.label.text) {
@@ -238,6 +252,7 @@ impl Metric {
             each: arguments.each,
             time_to_live: arguments.time_to_live,
             series_cap: arguments.series_cap,
+            of_workers: arguments.of_workers.is_some(),
         })
     }
 }
@@ -283,11 +298,13 @@ fn check_repeated(fields: &[Field]) -> Result<()> {
 }
 
 /// Labels that do not change, and the names of others.
-fn split(labels: Vec<Label>) -> Result<(Vec<Constant>, Vec<Name>)> {
+fn split(labels: Vec<Label>, of_workers: bool) -> Result<(Vec<Constant>, Vec<Name>)> {
     let mut seen: Vec<String> = Vec::new();
     let (mut constants, mut names) = (Vec::new(), Vec::new());
     for Label { name, value } in labels {
-        check_label(&name)?;
+        if !(of_workers && name.text == WORKER_ID && value.is_none()) {
+            check_label(&name)?;
+        }
         if seen.contains(&name.text) {
             return Err(repeated(&name));
         }

@@ -14,7 +14,7 @@ use crate::text::{nearest, unknown};
 const OF_SET: [&str; 6] = ["prefix", "fixed_prefix", "name", "help", "source", "crate"];
 
 /// Every argument of `#[metric(..)]`.
-const OF_FIELD: [&str; 14] = [
+const OF_FIELD: [&str; 15] = [
     "name",
     "help",
     "source",
@@ -27,6 +27,7 @@ const OF_FIELD: [&str; 14] = [
     "each",
     "time_to_live",
     "series_cap",
+    "of_workers",
     "flatten",
     "skip",
 ];
@@ -73,6 +74,7 @@ pub(super) struct FieldArguments {
     pub(super) each: Option<Each>,
     pub(super) time_to_live: Option<Expr>,
     pub(super) series_cap: Option<Expr>,
+    pub(super) of_workers: Option<Span>,
     pub(super) flatten: Option<Span>,
     pub(super) skip: Option<Span>,
     /// The first argument that is neither `flatten` nor `skip`.
@@ -176,6 +178,7 @@ impl FieldArguments {
             }),
             "time_to_live" => set_once(&mut self.time_to_live, key, || value(input)),
             "series_cap" => set_once(&mut self.series_cap, key, || value(input)),
+            "of_workers" => set_once(&mut self.of_workers, key, || Ok(key.span())),
             "flatten" => set_once(&mut self.flatten, key, || Ok(key.span())),
             "skip" => set_once(&mut self.skip, key, || Ok(key.span())),
             other => Err(Error::new(key.span(), unknown(other, &OF_FIELD))),

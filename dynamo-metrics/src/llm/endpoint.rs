@@ -237,6 +237,25 @@ impl EndpointMetrics {
         self.0.set.errors[error as usize].get()
     }
 
+    /// Counts an error of a request that its end does not show: a worker of Dynamo's takes messages
+    /// and sends answers through channels of its own, where no layer sees them fail.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::llm::{EndpointMetrics, ErrorType};
+    /// use dynamo_metrics::registry::Registry;
+    ///
+    /// let scope = Registry::new().component("backend").endpoint("generate");
+    /// let labels = [("model", "llama"), ("model_name", "llama")];
+    /// let generate = EndpointMetrics::register_with(&scope, &labels)?;
+    /// generate.error(ErrorType::Deserialization);
+    /// assert_eq!(generate.failed(ErrorType::Deserialization), 1);
+    /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+    /// ```
+    pub fn error(&self, error: ErrorType) {
+        self.0.set.errors[error as usize].inc();
+    }
+
     /// Ready when none of the endpoint's requests that a layer counts through this handle or its
     /// clones is open; else the task is woken when there is none, and has to ask again.
     pub fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<()> {

@@ -5,6 +5,13 @@
 //! - [`StreamMeter`]: stamps tokens where they are made, for producers behind a channel.
 //! - [`FrontendMetrics`]: what is measured of an inference frontend, by model; fed by the layer, and
 //!   told of by handlers through [`RequestMetrics`].
+//! - [`AdmissionMetrics`], [`LoraMetrics`], [`EventLoopMetrics`]: a frontend's queue, adapters, and
+//!   event loop.
+//! - [`RouterMetrics`], [`RouterOverhead`], [`RequestPlaneMetrics`]: a router, and the way to workers.
+//! - [`WorkPoolMetrics`], [`EngineMetrics`], [`BatchMeter`], [`KvbmMetrics`]: a worker's tasks, its
+//!   engine, the engine's batches, its KV cache.
+//! - [`PlannerMetrics`], [`PluginMetrics`], [`OperatorMetrics`]: who scales and who deploys.
+//! - [`Names`]: under whose names a set is exposed. [`HitRate`]: a rate over the last requests.
 //! - [`stream`]: readers that find the tokens in a streamed answer.
 //! - [`GrpcMetrics`]: statuses and messages of a gRPC method.
 //! - [`ConnectionMetrics`]: connections that outlive their request, as web sockets do.
@@ -25,33 +32,51 @@ mod grpc_code;
 mod idle;
 mod items;
 mod meter;
+mod names;
 mod options;
 mod outcome;
 mod queue;
 mod reading;
 mod request;
 mod response;
+mod roster;
+mod sets;
 mod slo;
 pub mod stream;
 mod streams;
 mod timing;
 mod tokens;
 mod users;
+mod window;
 
 pub use body::ResponseBody;
 pub use cancel::CancelReason;
 pub use connection::{ConnectionGuard, ConnectionMetrics};
 pub use endpoint::{EndpointBuilder, EndpointMetrics, register_uptime};
-pub use frontend::{FrontendMetrics, UNKNOWN_MODEL};
+pub use frontend::{
+    AdmissionMetrics, AdmissionQueue, AdmissionReject, EventLoopMetrics, FailureClass,
+    FailureReason, FrontendBuilder, FrontendMetrics, LoraAdapter, LoraMetrics, MigrationOutcome,
+    MigrationType, QueueLimit, ServedModel, ServingPhase, Stage, StageGuard, UNKNOWN_MODEL, Worker,
+    WorkerType,
+};
 pub use grpc::{GrpcMessages, GrpcMetrics, Side};
 pub use grpc_code::GrpcCode;
 pub use items::Metered;
 pub use meter::{MeteredStream, StreamMeter};
+pub use names::Names;
 pub use options::{EndpointOptions, FirstToken, InterToken, TokenEnd, TokenStart, UnaryTokens};
 pub use outcome::{ErrorType, Outcome};
 pub use queue::{RejectMetrics, RejectReason};
 pub use request::{RequestMetrics, RequestType};
 pub use response::ResponseState;
+pub use sets::{
+    Admission, Batch, BatchBuilder, BatchMeter, Circuit, EngineBuilder, EngineMetrics, Evaluation,
+    KubeError, KvOffload, KvOnboard, KvTier, KvbmMetrics, LoadDecision, OperatorMetrics, Override,
+    PlaneCall, PlannedEngine, PlannerGauges, PlannerMetrics, PlannerStage, Plugin, PluginMetrics,
+    Reconciled, RegisteredWorker, RequestPlaneMetrics, RoutedModel, RouterMetrics, RouterOverhead,
+    RouterStep, ThroughputDecision, WorkPoolMetrics,
+};
 pub use slo::Slo;
 pub use timing::RequestRead;
 pub use users::UserFunction;
+pub use window::HitRate;

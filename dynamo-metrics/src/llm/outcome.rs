@@ -44,6 +44,15 @@ pub enum ErrorType {
     Rejected,
     /// The code that served it panicked.
     Panic,
+    /// The request could not be read. No layer sees this: see
+    /// [`EndpointMetrics::error`](super::EndpointMetrics::error).
+    Deserialization,
+    /// An answer could not be written.
+    Serialization,
+    /// An answer could not be sent.
+    PublishResponse,
+    /// The end of the answers could not be sent.
+    PublishFinal,
 }
 
 /// The end of a request, with what there is to know of it.
@@ -67,13 +76,17 @@ pub(super) const OUTCOMES: [Outcome; 8] = [
     Outcome::Panic,
 ];
 
-pub(super) const ERROR_TYPES: [ErrorType; 6] = [
+pub(super) const ERROR_TYPES: [ErrorType; 10] = [
     ErrorType::InvalidMessage,
     ErrorType::Generate,
     ErrorType::ResponseStream,
     ErrorType::Timeout,
     ErrorType::Rejected,
     ErrorType::Panic,
+    ErrorType::Deserialization,
+    ErrorType::Serialization,
+    ErrorType::PublishResponse,
+    ErrorType::PublishFinal,
 ];
 
 impl Outcome {

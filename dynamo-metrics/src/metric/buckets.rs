@@ -8,6 +8,9 @@ use super::native::NativeBuckets;
 /// Nanoseconds in a second.
 pub(super) const NANOSECONDS: f64 = 1e9;
 
+/// Most steps of a logarithmic scale, as Dynamo has it; rounding makes many of them equal.
+const MOST_STEPS: usize = 512;
+
 /// The upper bounds of a histogram's buckets, without the last one, which is always `+Inf`.
 ///
 /// A sample falls into the first bucket whose bound is not below it.
@@ -102,7 +105,7 @@ impl Buckets {
     /// Bounds as Dynamo computes them: 0, then `count - 1` steps of equal ratio up to `max`, each
     /// rounded to two significant figures, repeated ones left out.
     ///
-    /// The step at `min` itself is replaced by the 0. The rounding is Dynamo's, bit for bit, since
+    /// At most 512 steps, of which 256 different ones may be left. The step at `min` itself is replaced by the 0. The rounding is Dynamo's, bit for bit, since
     /// a bound is a part of a series' identity.
     ///
     /// # Errors
@@ -117,7 +120,7 @@ impl Buckets {
     /// # Ok::<(), dynamo_metrics::metric::BucketsError>(())
     /// ```
     pub fn log(min: f64, max: f64, count: usize) -> Result<Self, BucketsError> {
-        if count > Self::MOST {
+        if count > MOST_STEPS {
             return Err(BucketsError::TooMany(count));
         }
         if !(min > 0.0 && min < max && max.is_finite()) {
@@ -134,6 +137,47 @@ impl Buckets {
         // Neighbours that rounding made equal; compared as bits, since both come from one formula.
         bounds.dedup_by_key(|bound| bound.to_bits());
         Self::new(bounds)
+    }
+
+    /// `count` bounds from `start` on, each `step` above the one before.
+    ///
+    /// They are computed as most Prometheus clients do, bit for bit: `0.05` three times is
+    /// `0.15000000000000002`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::metric::Buckets;
+    ///
+    /// assert_eq!(Buckets::linear(0.0, 0.25, 5)?.bounds(), [0.0, 0.25, 0.5, 0.75, 1.0]);
+    /// # Ok::<(), dynamo_metrics::metric::BucketsError>(())
+    /// ```
+    pub fn linear(start: f64, step: f64, count: usize) -> Result<Self, BucketsError> {
+        if count > Self::MOST {
+            return Err(BucketsError::TooMany(count));
+        }
+        Self::new((0..count).map(|i| start + step * i as f64))
+    }
+
+    /// `count` bounds from `start` on, each `factor` times the one before.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::metric::Buckets;
+    ///
+    /// assert_eq!(Buckets::exponential(1.0, 2.0, 4)?.bounds(), [1.0, 2.0, 4.0, 8.0]);
+    /// # Ok::<(), dynamo_metrics::metric::BucketsError>(())
+    /// ```
+    pub fn exponential(start: f64, factor: f64, count: usize) -> Result<Self, BucketsError> {
+        if count > Self::MOST {
+            return Err(BucketsError::TooMany(count));
+        }
+        Self::new(std::iter::successors(Some(start), |bound| Some(bound * factor)).take(count))
     }
 
     /// The bounds, in increasing order.
@@ -229,6 +273,32 @@ mod tests {
             Buckets::new([1.0, 3.0, 2.0]),
             Err(BucketsError::Order { before: 3.0, after: 2.0 })
         );
+    }
+
+    #[test]
+    fn steps_add_up_and_multiply_as_clients_compute_them() {
+        let linear = Buckets::linear(0.0, 0.05, 21).unwrap();
+        assert_eq!((linear.bounds()[3], linear.bounds()[20]), (0.150_000_000_000_000_02, 1.0));
+        // Multiplied one by one, which is not the power.
+        let factors = Buckets::exponential(0.01, 3.0, 17).unwrap();
+        assert_eq!(factors.bounds()[2..4], [0.09, 0.27]);
+        assert_eq!(factors.bounds().last(), Some(&430_467.210_000_000_1));
+        for bad in [Buckets::linear(0.0, 0.0, 2), Buckets::exponential(0.0, 2.0, 2)] {
+            assert!(matches!(bad, Err(BucketsError::Order { .. })), "{bad:?}");
+        }
+        assert_eq!(Buckets::linear(0.0, 1.0, 257), Err(BucketsError::TooMany(257)));
+        assert_eq!(
+            Buckets::exponential(1.0, 2.0, usize::MAX),
+            Err(BucketsError::TooMany(usize::MAX))
+        );
+    }
+
+    #[test]
+    fn a_scale_has_as_many_steps_as_dynamos_and_no_more_bounds_than_a_histogram() {
+        let many = Buckets::log(1.0, 10.0, 512).unwrap();
+        assert_eq!((many.bounds().len(), many.bounds()[1]), (92, 1.0));
+        assert!(matches!(Buckets::log(1e-6, 1e6, 512), Err(BucketsError::TooMany(_))));
+        assert_eq!(Buckets::log(1.0, 10.0, 513), Err(BucketsError::TooMany(513)));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::scope::Scope;
 use crate::cell::TooManyColumns;
 use crate::label::{LabelSet, LabelValue, Template};
 use crate::metric::{Buckets, BucketsError, Metric, MetricKind, MetricType, NativeBuckets, Plan};
-use crate::name::{LabelNameError, check_label, metric_name};
+use crate::name::{LabelNameError, WORKER_ID, check_label, metric_name};
 use crate::sync::with_maps;
 use crate::unit::Unit;
 
@@ -38,6 +38,7 @@ pub struct MetricBuilder<M> {
     pub(super) exemplars: bool,
     time_to_live: Option<Duration>,
     series_cap: Option<u64>,
+    of_workers: bool,
     metric: PhantomData<fn() -> M>,
 }
 
@@ -66,6 +67,7 @@ impl<M: Metric> MetricBuilder<M> {
             exemplars: false,
             time_to_live: None,
             series_cap: None,
+            of_workers: false,
             metric: PhantomData,
         }
     }
@@ -86,6 +88,7 @@ impl<M: Metric> MetricBuilder<M> {
             exemplars: info.exemplars || (scope.exemplars && info.kind == MetricKind::Histogram),
             time_to_live,
             series_cap,
+            of_workers: info.of_workers,
             ..Self::new(scope, info.name, info.help)
         })
     }
@@ -285,7 +288,9 @@ impl<M: Metric> MetricBuilder<M> {
         let given = self.labels.iter().map(|(name, _)| name.as_str());
         let given: Vec<&str> = given.chain(names.iter().copied()).collect();
         for (i, name) in given.iter().enumerate() {
-            check_label(name)?;
+            if !(self.of_workers && *name == WORKER_ID) {
+                check_label(name)?;
+            }
             if given[..i].contains(name) {
                 return Err(LabelNameError::Repeated((*name).to_owned()).into());
             }
@@ -343,6 +348,7 @@ impl<M: Metric> MetricBuilder<M> {
         let fixed: Vec<(&str, &str)> = self
             .scope
             .labels()
+            .filter(|(name, _)| !(self.of_workers && *name == WORKER_ID))
             .chain(self.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())))
             .collect();
         let key = key(&fixed, names, open);

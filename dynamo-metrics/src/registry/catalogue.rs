@@ -98,6 +98,8 @@ pub struct MetricInfo {
     pub time_to_live: Option<Duration>,
     /// The most series that it has, if it has a cap of its own.
     pub series_cap: Option<u64>,
+    /// Whether its label `worker_id` tells other workers apart, and the registry's own is not there.
+    pub of_workers: bool,
 }
 
 /// Which series a metric of a set has.
@@ -194,6 +196,7 @@ impl MetricInfo {
             exemplars: false,
             time_to_live: None,
             series_cap: None,
+            of_workers: false,
         }
     }
 
@@ -284,6 +287,13 @@ impl MetricInfo {
     #[must_use]
     pub const fn series_cap<F: ByName>(mut self, series_cap: u64) -> Self {
         self.series_cap = Some(series_cap);
+        self
+    }
+
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn of_workers<F: ByName>(mut self) -> Self {
+        self.of_workers = true;
         self
     }
 

@@ -180,6 +180,32 @@ impl<M: Metric, const N: usize> DynamicFamily<M, N> {
     pub fn remove(&self, values: [&str; N]) -> bool {
         self.core.remove(&self.group, &values)
     }
+
+    /// Removes all series whose label `name` has this value, whatever the others have; how many they
+    /// were. What is gone takes its series with it: a model that is served no longer, a worker.
+    ///
+    /// # Cost
+    /// A look at every series of the family, during which nobody makes a new one.
+    ///
+    /// # Examples
+    /// ```
+    /// use dynamo_metrics::{encode, registry::Registry};
+    ///
+    /// let registry = Registry::new();
+    /// let loads = registry.counter("loads_total", "Loads.").dynamic_family(["model", "device"])?;
+    /// for labels in [["llama", "gpu0"], ["llama", "gpu1"], ["qwen", "gpu0"]] {
+    ///     loads.with_ref(labels, |loads| loads.inc());
+    /// }
+    /// assert_eq!(loads.remove_where("model", "llama"), 2);
+    /// assert!(encode::text(&registry).ends_with(
+    ///     "counter\nloads_total{device=\"gpu0\",model=\"qwen\"} 1\n"
+    /// ));
+    /// # Ok::<(), dynamo_metrics::registry::RegisterError>(())
+    /// ```
+    #[expect(clippy::must_use_candidate, reason = "removing is the point")]
+    pub fn remove_where(&self, name: &str, value: &str) -> usize {
+        self.core.remove_where(&self.group, name, value)
+    }
 }
 
 impl<M: Metric> OpenFamily<M> {

@@ -140,6 +140,25 @@ impl<M: Metric> FamilyCore<M> {
         removed
     }
 
+    /// Removes those series of `group` whose label `name` has this value; how many they were.
+    pub(crate) fn remove_where(&self, group: &Group<M>, name: &str, value: &str) -> usize {
+        let remove = || {
+            let mut making = self.lock();
+            let mut removed = self.series_of(group);
+            removed.retain(|metric| {
+                let mut labels = metric.series().labels.iter();
+                labels.any(|(own, has)| own == name && has == value)
+                    && self.remove_own(&mut making, group, metric)
+            });
+            drop(making);
+            for metric in &removed {
+                group.hide_aliases(metric);
+            }
+            removed.len()
+        };
+        with_maps(remove).unwrap_or_default()
+    }
+
     /// Removes a series of this group, but not from the aliases: their locks are for when this one is
     /// free.
     fn remove_own(&self, making: &mut Making<M>, group: &Group<M>, metric: &M) -> bool {

@@ -151,6 +151,14 @@ impl Scope {
         Self { exemplars: true, ..self.clone() }
     }
 
+    /// The same, unless its buckets were said already.
+    #[must_use]
+    pub(crate) fn or_buckets(&self, name: &str, buckets: Buckets) -> Self {
+        let others = self.buckets.iter().flat_map(|buckets| buckets.iter().cloned());
+        let all = others.chain([(name.into(), buckets)]).collect();
+        Self { buckets: Some(all), ..self.clone() }
+    }
+
     /// What was said of the buckets of a set's histogram, the latest first.
     pub(super) fn buckets_of(&self, name: &str) -> Option<&Buckets> {
         let mut said = self.buckets.iter().flat_map(|buckets| buckets.iter());
