@@ -198,8 +198,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let arrival =
-            Arrival(Arc::new(State { at: clock::now(), came_through: AtomicBool::new(false) }));
+        // Of several layers like this one, the outermost saw it arrive.
+        let arrival = request.extensions().get::<Arrival>().cloned().unwrap_or_else(Arrival::now);
         request.extensions_mut().insert(arrival.clone());
         AcceptFuture {
             waiting: Waiting {
@@ -273,8 +273,13 @@ impl Arrival {
         self.0.at
     }
 
-    pub(crate) fn comes_through(&self) {
-        self.0.came_through.store(true, Ordering::Relaxed);
+    fn now() -> Self {
+        Self(Arc::new(State { at: clock::now(), came_through: AtomicBool::new(false) }))
+    }
+
+    /// It is served; whether it was not before.
+    pub(crate) fn comes_through(&self) -> bool {
+        !self.0.came_through.swap(true, Ordering::Relaxed)
     }
 }
 

@@ -16,7 +16,8 @@ use crate::layer::MetricsLayer;
 #[cfg(feature = "axum")]
 use crate::matched::Matched;
 use crate::methods::MethodLabels;
-use crate::route::{Route, RouteKinds};
+use crate::route::{Route, RouteKinds, bent};
+use crate::routes::is_grpc;
 use crate::routes::{Choose, Routes};
 
 /// The endpoint of requests that are no other's.
@@ -199,7 +200,7 @@ impl MetricsLayerBuilder {
         self
     }
 
-    /// The same for every service of an encoded `FileDescriptorSet`, as reflection servers take it
+    /// [`grpc_service`](Self::grpc_service) for every service of an encoded `FileDescriptorSet`, as reflection servers take it
     /// (default: none).
     pub fn grpc_descriptor_set(mut self, set: &[u8]) -> Self {
         match descriptor::methods(set) {
@@ -268,7 +269,8 @@ impl MetricsLayerBuilder {
         self
     }
 
-    /// The choices of the endpoint `name` (default: those of all).
+    /// The choices of the endpoint `name`, as it is given or as its label has it (default: those of
+    /// all).
     ///
     /// # Examples
     /// ```
@@ -285,7 +287,7 @@ impl MetricsLayerBuilder {
     /// # Ok::<(), dynamo_metrics_tower::BuildError>(())
     /// ```
     pub fn endpoint_options(mut self, name: &str, options: EndpointOptions) -> Self {
-        self.kinds.own.insert(name.to_owned(), options);
+        self.kinds.own.insert(bent(name), options);
         self
     }
 
@@ -375,7 +377,7 @@ impl MetricsLayerBuilder {
             let route = self.endpoint(&name, place.key())?;
             place.insert(routes.len());
             // As the endpoint's own label has it.
-            let route = route.with_frontend(frontend, &name.replace('.', "_"));
+            let route = route.with_frontend(frontend, &bent(&name));
             let scope = self.scope.endpoint(&name);
             routes.push(Some(route.with_grpc(&scope, &name, &self.grpc_successes)?));
         }
@@ -399,6 +401,7 @@ impl MetricsLayerBuilder {
             }
         };
         let unmatched = if self.scope.is_endpoint() {
+            self.named.insert(UNMATCHED.to_owned());
             Route::register(&self.scope, UNMATCHED, &self.kinds.of(UNMATCHED))?
         } else {
             self.endpoint(UNMATCHED, UNMATCHED)?
@@ -425,11 +428,13 @@ impl MetricsLayerBuilder {
         if !scope.is_endpoint() {
             return Err(BuildError::Nameless(whom.to_owned()));
         }
-        self.named.insert(name.to_owned());
+        self.named.insert(bent(name));
         let mut kind = self.kinds.of(name);
         if reader_of_method(whom).is_some() {
             let method = whom.to_owned();
-            kind.options = kind.options.or_reader(move |_| reader_of_method(&method));
+            kind.options = kind.options.last_reader(move |head| {
+                is_grpc(&head.headers).then(|| reader_of_method(&method)).flatten()
+            });
         }
         Route::register(&scope, name, &kind)
     }

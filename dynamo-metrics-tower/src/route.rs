@@ -104,10 +104,15 @@ impl ByMethod {
     }
 }
 
+/// An endpoint's name, as its label has it.
+pub(crate) fn bent(name: &str) -> String {
+    name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '_', "_")
+}
+
 impl RouteKinds {
     /// What the endpoint `name` is made by.
     pub(crate) fn of(&self, name: &str) -> RouteKind {
-        let own = self.own.get(name).cloned();
+        let own = self.own.get(&bent(name)).cloned();
         let common = self.common.clone();
         RouteKind { options: own.unwrap_or(common.options), ..common }
     }

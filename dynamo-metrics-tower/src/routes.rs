@@ -7,8 +7,8 @@ use std::sync::Arc;
 use dynamo_metrics::llm::stream::ChooseReader;
 use dynamo_metrics::llm::{EndpointMetrics, Side, UserFunction};
 use foldhash::fast::RandomState;
-use http::Request;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Request};
 
 use crate::head::RequestHead;
 #[cfg(feature = "axum")]
@@ -77,10 +77,7 @@ impl Routes {
 
     /// The endpoint of requests that are no other's.
     fn other<B>(&self, request: &Request<B>) -> &Route {
-        let grpc = self.other_grpc.as_ref().filter(|_| {
-            let content_type = request.headers().get(CONTENT_TYPE);
-            content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
-        });
+        let grpc = self.other_grpc.as_ref().filter(|_| is_grpc(request.headers()));
         grpc.unwrap_or(&self.unmatched)
     }
 
@@ -93,6 +90,12 @@ impl Routes {
         let routes = routes.chain(self.matched.iter().flat_map(Matched::routes));
         routes.flat_map(Route::endpoints)
     }
+}
+
+/// Whether these are the headers of a call of gRPC.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 impl fmt::Debug for Routes {

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use dynamo_metrics::llm::{ResponseBody, ResponseState, TokenStart};
+use dynamo_metrics::llm::{ResponseBody, ResponseState, Side, TokenStart};
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -54,10 +54,10 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let arrival = request.extensions().get::<Arrival>();
-        if let Some(arrival) = arrival {
-            arrival.comes_through();
-        }
+        // A request that this process makes may carry the mark of the one that it is made for.
+        let served = self.routes.side == Side::Server;
+        let arrival = request.extensions().get::<Arrival>().filter(|_| served);
+        let arrival = arrival.filter(|arrival| arrival.comes_through());
         let Some(route) = self.routes.find(&request) else {
             let request = request.map(|body| RequestBody::new(body, None, None));
             let state = Some(ResponseState::unmeasured());
@@ -65,10 +65,12 @@ where
         };
         // Before the call of the inner service, so that what happens in there is covered.
         let endpoint = route.endpoint(request.method());
-        if let Some(arrival) = arrival {
+        let mut state = ResponseState::start(endpoint, request.method());
+        // A part of a request that a layer around counts at the same endpoint is counted there.
+        let counts = state.is_measured();
+        if let Some(arrival) = arrival.filter(|_| counts) {
             endpoint.queued(arrival.elapsed());
         }
-        let mut state = ResponseState::start(endpoint, request.method());
         let mut read = None;
         match (endpoint.token_start(), arrival) {
             (TokenStart::Arrival, Some(arrival)) => state = state.tokens_since(arrival.at()),
@@ -81,18 +83,22 @@ where
         if let Some(choose) = &self.routes.reader {
             state = state.with_reader(choose);
         }
-        if let Some((frontend, name)) = &route.frontend {
+        if let Some((frontend, name)) = &route.frontend
+            && counts
+        {
             let told = frontend.request(name);
             state = state.with_frontend(&told);
             request.extensions_mut().insert(told);
         }
         let mut messages = None;
-        if let Some(grpc) = &route.grpc {
+        if let Some(grpc) = &route.grpc
+            && counts
+        {
             state = state.with_grpc(grpc, self.routes.side).with_deadline(request.headers());
             messages = grpc.request_messages(request.headers(), self.routes.side);
         }
         let empty = request.body().is_end_stream();
-        let bytes = (!empty).then(|| endpoint.request_bytes().clone());
+        let bytes = (!empty && counts).then(|| endpoint.request_bytes().clone());
         let request = request.map(|body| RequestBody::new(body, bytes, messages).telling(read));
         let inner = state.serve(|| self.inner.call(request));
         ResponseFuture { state: Some(state), inner }

@@ -9,12 +9,12 @@ use bytes::Bytes;
 use dynamo_metrics::clock::Manual;
 use dynamo_metrics::encode;
 use dynamo_metrics::llm::stream::{CountTokens, Grpc, Seen, StreamReader};
-use dynamo_metrics::llm::{EndpointOptions, FrontendMetrics, Slo};
+use dynamo_metrics::llm::{EndpointOptions, FrontendMetrics, InterToken, Slo};
 use dynamo_metrics::registry::Registry;
 use dynamo_metrics_tests::openai::{self, DONE};
 use dynamo_metrics_tests::page::Page;
 use dynamo_metrics_tests::script::{Script, Step, poll_once};
-use dynamo_metrics_tower::{BuildError, MetricsLayer};
+use dynamo_metrics_tower::{BuildError, MetricsLayer, RequestBody};
 use futures_util::FutureExt as _;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Empty, Full};
@@ -126,6 +126,54 @@ fn answer(layer: &MetricsLayer, path: &str, content_type: &'static str, body: Ve
 }
 
 #[test]
+fn a_chunk_of_many_tokens_is_as_slow_as_each_of_them() {
+    let slow = Slo::new().inter_token_latency(ms(30));
+    let chunk = |tokens| openai::content_with_usage("eight tokens", tokens);
+    for (mode, met) in [(InterToken::PerToken, "true"), (InterToken::PerChunk, "false")] {
+        let meter = Meter::with(EndpointOptions::new().slo(slow).inter_token(mode));
+        let time = Manual::new();
+        time.run(|| {
+            let frames = [&chunk(8), &chunk(16), DONE].map(Step::data);
+            let mut body = meter.typed("text/event-stream", Script::new(frames));
+            for after in [100, 200, 0, 0] {
+                time.advance(ms(after));
+                poll_once(&mut body);
+            }
+        });
+        let labels = [("slo", "itl"), ("met", met)];
+        assert_eq!(meter.sum("slo_requests_total", &labels), Some(1.0), "{mode:?}");
+    }
+}
+
+#[test]
+fn of_two_layers_of_one_endpoint_the_outer_one_counts() {
+    let registry = Registry::new();
+    let frontend = FrontendMetrics::register(&registry).unwrap();
+    let layer = MetricsLayer::builder(&registry.component("api"))
+        .frontend_route("/chat", "chat", &frontend)
+        .build()
+        .unwrap();
+    let answer = service_fn(|request: Request<_>| async move {
+        let body: RequestBody<RequestBody<Full<Bytes>>> = request.into_body();
+        body.collect().await.unwrap();
+        let words = openai::content("one") + DONE;
+        let response = Response::builder().header("content-type", "text/event-stream");
+        Ok::<_, Infallible>(response.body(Full::new(Bytes::from(words))).unwrap())
+    });
+    let mut service = layer.layer(layer.layer(answer));
+    let request = Request::post("/chat").body(Full::new(Bytes::from_static(b"12345"))).unwrap();
+    let response = service.call(request).now_or_never().unwrap().unwrap();
+    response.into_body().collect().now_or_never().unwrap().unwrap();
+    let page = Page::read(&encode::text(&registry));
+    let sum = |name: &str| page.sum(&format!("dynamo_{name}"), &[]).unwrap();
+    assert_eq!(sum("component_requests_total"), 1.0);
+    assert_eq!(sum("component_request_bytes_total"), 5.0);
+    assert_eq!(sum("component_output_tokens_total"), 1.0);
+    assert_eq!(sum("frontend_requests_total"), 1.0);
+    assert_eq!(sum("frontend_output_tokens_total"), 1.0);
+}
+
+#[test]
 fn an_endpoint_is_read_as_its_choices_say_before_all_else() {
     let registry = Registry::new();
     let options = EndpointOptions::new().reader(|_| Some(Box::new(Bytewise)));
@@ -171,7 +219,7 @@ fn grpcs_messages_are_tokens_where_the_method_says_so() {
     let layer = MetricsLayer::builder(&registry.component("api"))
         .grpc_service("inference.GRPCInferenceService", ["ModelStreamInfer"])
         .grpc_service("my.Words", ["Say", "Count"])
-        .endpoint_options("my.Words_Count", count)
+        .endpoint_options("my_Words_Count", count)
         .build()
         .unwrap();
     let grpc = "application/grpc";
@@ -213,6 +261,8 @@ fn the_model_of_a_request_is_the_one_that_its_answer_names_if_it_is_served() {
     assert_eq!(of("requests_total", "m"), 2.0);
     assert_eq!(of("requests_total", "unknown_model"), 1.0);
     assert_eq!(of("output_tokens_total", "m"), 5.0);
+    assert_eq!(of("output_tokens_total", "unknown_model"), 2.0);
+    assert_eq!(of("output_sequence_tokens_sum", "unknown_model"), 2.0);
     assert_eq!(of("time_to_first_token_seconds_count", "m"), 1.0);
     assert_eq!(of("inflight_requests", "m"), 0.0);
     assert!(!text.contains("made-up"), "{text}");

@@ -210,6 +210,49 @@ fn a_client_that_leaves_what_is_complete_has_all_of_it() {
 }
 
 #[test]
+fn what_a_producer_counts_is_there_whatever_the_body_is() {
+    let meter = Meter::new();
+    let mut service = meter.layer.layer(service_fn(|_: Request<RequestBody<Empty<Bytes>>>| {
+        StreamMeter::current().tokens(7);
+        let response = Response::builder().header("content-type", "text/plain");
+        let body = response.body(framed(stream::iter([Bytes::from_static(b"seven words")])));
+        std::future::ready(Ok::<_, Infallible>(body.unwrap()))
+    }));
+    let response = service.call(Request::new(Empty::new())).now_or_never().unwrap().unwrap();
+    let mut body = response.into_body();
+    while poll_once(&mut body).is_some() {}
+    assert_eq!(meter.sum("output_tokens_total", &[]), Some(7.0));
+}
+
+#[test]
+fn a_count_of_fewer_tokens_than_came_is_no_count() {
+    let meter = Meter::new();
+    let mut body = serve(&meter, || {
+        StreamMeter::current().tokens(1);
+        let words = ["one", "two", "three"].map(|word| Bytes::from(openai::content(word)));
+        framed(stream::iter(words.into_iter().chain([DONE.into()])))
+    });
+    while poll_once(&mut body).is_some() {}
+    assert_eq!(meter.sum("output_tokens_total", &[]), Some(3.0));
+    assert_eq!(meter.sum("estimated_output_tokens_total", &[]), Some(3.0));
+}
+
+#[test]
+fn a_call_of_grpc_that_is_complete_succeeds_though_its_client_waits_for_no_status() {
+    let meter = Meter::new();
+    let mut service = meter.layer.layer(service_fn(|_: Request<RequestBody<Empty<Bytes>>>| {
+        StreamMeter::current().complete();
+        let response = Response::builder().header("content-type", "application/grpc");
+        let message = Bytes::from_static(b"\0\0\0\0\x02hi");
+        let body = response.body(framed(stream::iter([message]).chain(stream::pending())));
+        std::future::ready(Ok::<_, Infallible>(body.unwrap()))
+    }));
+    let response = service.call(Request::new(Empty::new())).now_or_never().unwrap().unwrap();
+    poll_once(&mut response.into_body());
+    assert_eq!(meter.outcomes(), [("success", 1.0)]);
+}
+
+#[test]
 fn a_meter_of_nobodys_request_records_nothing_and_passes_its_stream_on() {
     let items = StreamMeter::current().metered(stream::iter([1, 2, 3]));
     assert_eq!(items.collect::<Vec<_>>().now_or_never(), Some(vec![1, 2, 3]));

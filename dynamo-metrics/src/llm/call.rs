@@ -10,7 +10,7 @@ use super::meter::Made;
 use super::meter::Stamp;
 use super::outcome::{End, Outcome};
 use super::reading::Account;
-use super::timing::First;
+use super::timing::{First, Start};
 use super::tokens::Beat;
 use crate::clock::{self, Instant};
 use crate::metric::TraceContext;
@@ -50,6 +50,8 @@ pub struct Call {
     start: Instant,
     /// `None` once it has ended, if somebody around it counts it already, and while it is served.
     endpoint: Option<EndpointMetrics>,
+    /// Where token times begin, if not at the start.
+    token_start: Option<Start>,
     /// What a producer says of its tokens, if one asked for a meter.
     made: Option<Arc<Made>>,
     /// What it runs is being polled; a drop that finds this was left by a panic, caught or not.
@@ -69,6 +71,7 @@ pub struct Call {
 struct Served {
     endpoint: EndpointMetrics,
     start: Instant,
+    token_start: Option<Start>,
     made: Option<Arc<Made>>,
 }
 
@@ -119,6 +122,7 @@ impl Call {
         Self {
             start: clock::now(),
             endpoint,
+            token_start: None,
             made: None,
             running: false,
             open: false,
@@ -135,6 +139,16 @@ impl Call {
     /// The endpoint, until the end.
     pub(crate) fn endpoint(&self) -> Option<&EndpointMetrics> {
         self.endpoint.as_ref()
+    }
+
+    /// Token times begin there.
+    pub(super) fn tokens_since(&mut self, start: Start) {
+        self.token_start = Some(start);
+    }
+
+    /// Where token times begin.
+    pub(super) fn token_start(&self) -> Start {
+        self.token_start.clone().unwrap_or(Start::At(self.start))
     }
 
     /// What a producer says of its tokens, if there is one that asked for a meter.
@@ -276,13 +290,15 @@ impl<'a> Back<'a> {
     #[inline]
     fn after_giving(call: &'a mut Call) -> Option<Self> {
         let endpoint = call.endpoint.take()?;
-        let mut given = Some(Served { endpoint, start: call.start, made: call.made.take() });
+        let (token_start, made) = (call.token_start.take(), call.made.take());
+        let mut given = Some(Served { endpoint, start: call.start, token_start, made });
         let _ = SERVED.try_with(|served| served.borrow_mut().extend(given.take()));
         match given {
             None => Some(Self(call)),
             // The thread is at its end.
             Some(kept) => {
                 call.endpoint = Some(kept.endpoint);
+                call.token_start = kept.token_start;
                 call.made = kept.made;
                 None
             }
@@ -294,21 +310,26 @@ impl Drop for Back<'_> {
     #[inline]
     fn drop(&mut self) {
         let back = SERVED.try_with(|served| served.borrow_mut().pop()).ok().flatten();
-        if let Some(Served { endpoint, made, .. }) = back {
+        if let Some(Served { endpoint, token_start, made, .. }) = back {
             self.0.endpoint = Some(endpoint);
+            self.0.token_start = token_start;
             self.0.made = made;
         }
     }
 }
 
-/// Shows `see` the innermost call that a layer is polling on this thread.
-pub(super) fn current<T>(
-    see: impl FnOnce(&EndpointMetrics, Instant, &Arc<Made>) -> T,
-) -> Option<T> {
+/// Shows `see` the innermost call that a layer is polling on this thread, where its token times begin,
+/// and what is made for it. Those around it, which pass on the same answer, hear of that as well.
+pub(super) fn current<T>(see: impl FnOnce(&EndpointMetrics, Start, &Arc<Made>) -> T) -> Option<T> {
     let current = SERVED.try_with(|served| {
         let mut served = served.borrow_mut();
-        let served = served.last_mut()?;
-        Some(see(&served.endpoint, served.start, served.made.get_or_insert_default()))
+        let (last, around) = served.split_last_mut()?;
+        let made = last.made.get_or_insert_default();
+        for outer in around {
+            outer.made.get_or_insert_with(|| Arc::clone(made));
+        }
+        let start = last.token_start.clone().unwrap_or(Start::At(last.start));
+        Some(see(&last.endpoint, start, made))
     });
     current.ok().flatten()
 }

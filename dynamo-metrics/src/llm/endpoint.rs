@@ -108,6 +108,7 @@ struct Metrics {
     token_start: TokenStart,
     /// Asked where a panic is caught, and nothing of it is used after one.
     reader: Option<AssertUnwindSafe<ChooseReader>>,
+    last_reader: Option<AssertUnwindSafe<ChooseReader>>,
 }
 
 /// The requests of an endpoint, under the names of Dynamo's work handler and a few more.
@@ -371,6 +372,11 @@ impl EndpointMetrics {
         self.0.token_start
     }
 
+    /// Who does, if nobody else has.
+    pub(super) fn last_reader(&self) -> Option<&ChooseReader> {
+        self.0.last_reader.as_deref()
+    }
+
     /// Who chooses how its answers are read.
     pub(super) fn reader(&self) -> Option<&ChooseReader> {
         self.0.reader.as_deref()
@@ -437,6 +443,7 @@ impl<'a> EndpointBuilder<'a> {
                 .transpose()?,
             token_start: options.token_start,
             reader: options.reader.map(AssertUnwindSafe),
+            last_reader: options.last_reader.map(AssertUnwindSafe),
         })))
     }
 }

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use super::call::Call;
 use super::meter::Stamp;
 use super::outcome::{End, Outcome};
-use super::reading::Account;
+use super::reading::{Account, Kind};
 use super::stream::Seen;
 use super::timing::{First, Start, Timing};
 use super::tokens::Beat;
@@ -111,8 +111,10 @@ impl State {
             outcome => outcome,
         };
         let end = End { outcome, in_body: true, status: None };
-        let account = Account::new(&self.seen, &self.timing, false, 0);
-        self.call.end_at(end, clock::now(), None, Some(&account));
+        let now = clock::now();
+        self.timing.pace.finish(now);
+        let account = Account::new(&self.seen, &self.timing, Kind::Stream, 0);
+        self.call.end_at(end, now, None, Some(&account));
     }
 }
 

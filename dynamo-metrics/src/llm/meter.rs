@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use pin_project_lite::pin_project;
 
 use super::call;
 use super::endpoint::EndpointMetrics;
+use super::timing::Start;
+use super::users::UserFunction;
 use crate::clock::{self, Instant};
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
@@ -31,7 +33,8 @@ use crate::sync::{AtomicBool, AtomicU64, Ordering};
 /// The request's start, and the calls of [`tokens`](Self::tokens), or the items of a
 /// [`metered`](Self::metered) stream.
 /// # Cost
-/// A clock read, an atomic exchange, and a sample in a histogram, for each call.
+/// A clock read, two atomic operations, and a sample in a histogram, for each call; of a metered stream
+/// one more read of the clock. Nothing, if nobody measures the request.
 ///
 /// # Examples
 /// ```
@@ -56,15 +59,19 @@ use crate::sync::{AtomicBool, AtomicU64, Ordering};
 pub struct StreamMeter {
     /// `None` if nobody measures the request.
     endpoint: Option<EndpointMetrics>,
-    start: Instant,
+    start: Start,
+    /// What stamps are counted from.
+    since: Instant,
     made: Arc<Made>,
 }
 
 /// What was made so far, as the request's own account sees it.
 #[derive(Debug, Default)]
 pub(super) struct Made {
+    /// When a meter was first asked for.
+    since: OnceLock<Instant>,
     tokens: AtomicU64,
-    /// When the last one was made, in nanoseconds after the start, and one more; 0 if none was.
+    /// When the last one was made, in nanoseconds after that, and one more; 0 if none was.
     last: AtomicU64,
     complete: AtomicBool,
 }
@@ -101,16 +108,12 @@ impl StreamMeter {
     /// A task that is spawned is not part of that: ask before.
     #[must_use]
     pub fn current() -> Self {
-        call::current(|endpoint, start, made| Self {
-            endpoint: Some(endpoint.clone()),
-            start,
-            made: Arc::clone(made),
-        })
-        .unwrap_or_else(|| Self {
-            endpoint: None,
-            start: clock::now(),
-            made: Arc::default(),
-        })
+        let of = |endpoint, start: Start, made: &Arc<Made>| {
+            let since = made.since();
+            Self { endpoint, start, since, made: Arc::clone(made) }
+        };
+        call::current(|endpoint, start, made| of(Some(endpoint.clone()), start, made))
+            .unwrap_or_else(|| of(None, Start::At(clock::now()), &Arc::default()))
     }
 
     /// So many tokens are made now; others of the same moment say nothing of a gap.
@@ -118,33 +121,23 @@ impl StreamMeter {
         if tokens == 0 {
             return;
         }
-        let since = nanoseconds(clock::now().since(self.start));
-        let last = self.made.last.swap(since.saturating_add(1), Ordering::Relaxed);
+        self.make(tokens, clock::now(), None);
+    }
+
+    /// So many tokens are made `now`, which took so long if somebody measured it.
+    fn make(&self, tokens: u64, now: Instant, took: Option<Duration>) {
+        let Some(endpoint) = &self.endpoint else { return };
+        let since = nanoseconds(now.since(self.since));
+        // Clones may stamp at once; the last one never goes back.
+        let last = self.made.last.fetch_max(since.saturating_add(1), Ordering::Relaxed);
         self.made.tokens.fetch_add(tokens, Ordering::Relaxed);
-        self.stamp(match last.checked_sub(1) {
-            None => Stamp::First(Duration::from_nanos(since)),
+        endpoint.streams().stamp(match last.checked_sub(1) {
+            None => Stamp::First(now.since(self.start.instant())),
             Some(last) => {
-                Stamp::Next { gap: Duration::from_nanos(since.saturating_sub(last)), tokens }
+                let gap = || Duration::from_nanos(since.saturating_sub(last));
+                Stamp::Next { gap: took.unwrap_or_else(gap), tokens }
             }
         });
-    }
-
-    /// So many tokens are made now, and it took so long.
-    fn tokens_in(&self, tokens: u64, time: Duration) {
-        let since = nanoseconds(clock::now().since(self.start));
-        let first = self.made.last.swap(since.saturating_add(1), Ordering::Relaxed) == 0;
-        self.made.tokens.fetch_add(tokens, Ordering::Relaxed);
-        self.stamp(if first {
-            Stamp::First(Duration::from_nanos(since))
-        } else {
-            Stamp::Next { gap: time, tokens }
-        });
-    }
-
-    fn stamp(&self, stamp: Stamp) {
-        if let Some(endpoint) = &self.endpoint {
-            endpoint.streams().stamp(stamp);
-        }
     }
 
     /// All that the client asked for is made: the answer is a success, should the client leave
@@ -184,6 +177,11 @@ impl StreamMeter {
 }
 
 impl Made {
+    /// What its stamps are counted from: when it was first asked for.
+    fn since(&self) -> Instant {
+        *self.since.get_or_init(clock::now)
+    }
+
     /// Tokens that were made.
     pub(super) fn tokens(&self) -> u64 {
         self.tokens.load(Ordering::Relaxed)
@@ -203,11 +201,13 @@ impl<S: Stream, F: Fn(&S::Item) -> u64> Stream for MeteredStream<S, F> {
         let asked = *this.asked.get_or_insert_with(clock::now);
         let item = ready!(this.inner.poll_next(cx));
         *this.asked = None;
-        *this.made_in += asked.elapsed();
+        let now = clock::now();
+        *this.made_in += now.since(asked);
         if let Some(item) = &item {
-            let tokens = (this.count)(item);
+            // What a user wrote may panic; the item goes on.
+            let tokens = UserFunction::Count.ask(|| Some((this.count)(item))).unwrap_or(0);
             if tokens > 0 {
-                this.meter.tokens_in(tokens, std::mem::take(this.made_in));
+                this.meter.make(tokens, now, Some(std::mem::take(this.made_in)));
             }
         }
         Poll::Ready(item)

@@ -33,13 +33,14 @@ pub struct EndpointOptions {
     pub(super) unary: UnaryTokens,
     pub(super) slo: Slo,
     pub(super) reader: Option<ChooseReader>,
+    pub(super) last_reader: Option<ChooseReader>,
     pub(super) duration_buckets: Option<Buckets>,
     pub(super) first_token_buckets: Option<Buckets>,
     pub(super) inter_token_buckets: Option<Buckets>,
     pub(super) exemplars: bool,
 }
 
-/// Where the time to the first token begins.
+/// Where the times to the first byte, token and answer begin; those of a frontend begin at the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum TokenStart {
@@ -52,7 +53,10 @@ pub enum TokenStart {
     BodyRead,
 }
 
-/// What the first token of a stream is.
+/// What the first token of a stream is, for `time_to_first_token_seconds`.
+///
+/// It is looked for in bodies that are read as streams: events, records, and what somebody chose a
+/// reader for. A frontend's times have Dynamo's rules, whatever is chosen here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum FirstToken {
@@ -67,7 +71,7 @@ pub enum FirstToken {
     Answer,
 }
 
-/// How the time between tokens is counted.
+/// How `inter_token_latency_seconds` is counted; waits and the times of producers are by token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum InterToken {
@@ -164,13 +168,15 @@ impl EndpointOptions {
         self
     }
 
-    /// The same, unless there is a choice already.
+    /// The same, asked last: if neither the endpoint nor the layer made a choice, and before the
+    /// content type does (default: nobody is).
     #[must_use]
-    pub fn or_reader(
-        self,
+    pub fn last_reader(
+        mut self,
         choose: impl Fn(&response::Parts) -> Option<Box<dyn StreamReader>> + Send + Sync + 'static,
     ) -> Self {
-        if self.reader.is_some() { self } else { self.reader(choose) }
+        self.last_reader = Some(Arc::new(choose));
+        self
     }
 
     /// Histograms keep exemplars: the latest sample of each bucket that came within a sampled trace

@@ -29,7 +29,7 @@ pub(super) struct Reading<R: ?Sized = dyn StreamReader> {
 
 /// What a body is, as far as times go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// A stream: each frame is timed.
     Stream,
     /// Messages that are only counted.
@@ -43,20 +43,22 @@ enum Kind {
 pub(super) struct Account<'a> {
     pub(super) seen: &'a Seen,
     pub(super) timing: &'a Timing,
-    /// It came in one piece.
-    pub(super) unary: bool,
+    pub(super) kind: Kind,
     pub(super) tokens: u64,
     pub(super) source: TokenSource,
 }
 
 impl<'a> Account<'a> {
     /// What an answer came to of whose tokens a producer counted `made` itself.
-    pub(super) fn new(seen: &'a Seen, timing: &'a Timing, unary: bool, made: u64) -> Self {
+    pub(super) fn new(seen: &'a Seen, timing: &'a Timing, kind: Kind, made: u64) -> Self {
         let (tokens, source) = match seen.output_tokens() {
-            (_, TokenSource::Estimated) if made > 0 => (made, TokenSource::Counted),
+            // A producer that counted less than was seen did not count all.
+            (tokens, TokenSource::Estimated) if made > 0 && made >= tokens => {
+                (made, TokenSource::Counted)
+            }
             told => told,
         };
-        Self { seen, timing, unary, tokens, source }
+        Self { seen, timing, kind, tokens, source }
     }
 }
 
@@ -92,9 +94,33 @@ impl Reading {
         })
     }
 
-    /// Reads a stream with a reader that somebody chose.
-    pub(super) fn with(reader: Box<dyn StreamReader>, start: Start, now: Instant) -> Box<Self> {
-        Box::new(Reading::new(reader, Kind::Stream, start, now))
+    /// Reads a body with a reader that somebody chose: as a stream, unless it is JSON.
+    pub(super) fn with(
+        reader: Box<dyn StreamReader>,
+        head: &response::Parts,
+        start: Start,
+        now: Instant,
+    ) -> Box<Self> {
+        let json = matches!(chosen(head.status, &head.headers), Some((Media::Json, _)));
+        let kind = if json { Kind::Unary } else { Kind::Stream };
+        Box::new(Reading::new(reader, kind, start, now))
+    }
+
+    /// Whether its frames are timed.
+    pub(super) fn is_stream(&self) -> bool {
+        self.kind == Kind::Stream
+    }
+
+    /// When the last frame was handed on.
+    pub(super) fn handed(&self) -> Instant {
+        self.timing.pace.handed()
+    }
+
+    /// Nothing more is handed on.
+    pub(super) fn finish(&mut self, now: Instant) {
+        if self.kind == Kind::Stream {
+            self.timing.pace.finish(now);
+        }
     }
 
     pub(super) fn seen(&self) -> &Seen {
@@ -169,7 +195,7 @@ impl Reading {
 
     /// What it came to, if a producer counted `made` tokens itself.
     pub(super) fn account(&self, made: u64) -> Account<'_> {
-        Account::new(&self.seen, &self.timing, self.kind != Kind::Stream, made)
+        Account::new(&self.seen, &self.timing, self.kind, made)
     }
 
     /// Reads no further. That the end was not seen says nothing then.

@@ -16,10 +16,10 @@ use super::endpoint::EndpointMetrics;
 use super::grpc::{GrpcCall, GrpcMetrics, Side, timeout_of};
 use super::meter::Made;
 use super::outcome::{End, Outcome};
-use super::reading::Reading;
+use super::reading::{Account, Kind, Reading};
 use super::request::{FrontendCall, RequestMetrics};
-use super::stream::{ChooseReader, Seen, is_event_stream, is_grpc};
-use super::timing::{First, RequestRead, Start};
+use super::stream::{ChooseReader, Seen, is_grpc};
+use super::timing::{First, RequestRead, Start, Timing};
 use super::users::UserFunction;
 use crate::clock::{self, Instant};
 
@@ -36,8 +36,6 @@ pub struct ResponseState {
     frontend: Option<FrontendCall>,
     grpc: Option<GrpcCall>,
     choose_reader: Option<ChooseReader>,
-    /// Where token times begin, if not at the call.
-    token_start: Option<Start>,
     /// HEAD and CONNECT change what a body is.
     method: MethodKind,
     head: Option<Head>,
@@ -126,7 +124,7 @@ impl ResponseState {
     /// The times of its tokens begin at `start`, and not at the call.
     #[must_use]
     pub fn tokens_since(mut self, start: Instant) -> Self {
-        self.token_start = Some(Start::At(start));
+        self.call.tokens_since(Start::At(start));
         self
     }
 
@@ -136,8 +134,14 @@ impl ResponseState {
     pub fn tokens_since_read(mut self) -> (Self, RequestRead) {
         let read = Arc::new(OnceLock::new());
         let call = self.call.started();
-        self.token_start = Some(Start::Read { call, read: Arc::clone(&read) });
+        self.call.tokens_since(Start::Read { call, read: Arc::clone(&read) });
         (self, RequestRead(read))
+    }
+
+    /// Whether its endpoint counts it: not if it is a part of a request that a layer counts there.
+    #[must_use]
+    pub fn is_measured(&self) -> bool {
+        self.call.endpoint().is_some()
     }
 
     /// A request that nobody measures.
@@ -153,7 +157,6 @@ impl ResponseState {
             frontend: None,
             grpc: None,
             choose_reader: None,
-            token_start: None,
             method: MethodKind::Other,
             head: None,
             bytes: 0,
@@ -215,11 +218,6 @@ impl ResponseState {
         if let Some(endpoint) = self.call.endpoint() {
             endpoint.head(now.since(self.call.started()));
         }
-        if is_event_stream(&head.headers)
-            && let Some(frontend) = &self.frontend
-        {
-            frontend.streams();
-        }
         if no_body || ended {
             return self.end(self.outcome_of_all(), now);
         }
@@ -235,12 +233,18 @@ impl ResponseState {
         let choose = |choose: &ChooseReader| UserFunction::Reader.ask(|| choose(head));
         let chosen = endpoint
             .and_then(|endpoint| endpoint.reader().and_then(choose))
-            .or_else(|| self.choose_reader.as_ref().and_then(choose));
-        let start = self.token_start.take().unwrap_or(Start::At(self.call.started()));
+            .or_else(|| self.choose_reader.as_ref().and_then(choose))
+            .or_else(|| endpoint.and_then(EndpointMetrics::last_reader).and_then(choose));
+        let start = self.call.token_start();
         self.reading = match chosen {
-            Some(reader) => Some(Reading::with(reader, start, now)),
+            Some(reader) => Some(Reading::with(reader, head, start, now)),
             None => Reading::by_head(head, &start, now),
         };
+        if let (Some(reading), Some(frontend)) = (&self.reading, &self.frontend)
+            && reading.is_stream()
+        {
+            frontend.streams();
+        }
     }
 
     /// The body gave `data`, and says whether that was all.
@@ -319,7 +323,7 @@ impl ResponseState {
             (_, Some(seen)) if seen.needs_marker && !seen.complete && !self.is_made() => {
                 Outcome::Incomplete
             }
-            (Some(head), _) if head.grpc == Grpc::Untold => Outcome::Incomplete,
+            (Some(head), _) if head.grpc == Grpc::Untold && !self.is_made() => Outcome::Incomplete,
             (Some(head), _) => head.outcome,
             (None, _) => Outcome::Success,
         }
@@ -367,12 +371,14 @@ impl ResponseState {
         }
         let reasoned = reading.seen().reasoning_tokens > 0;
         let (endpoint, frontend) = (self.call.endpoint(), &self.frontend);
+        // A frontend's times have Dynamo's rules, whatever the endpoint chooses.
+        let since_call = reading.handed().since(self.call.started());
         reading.firsts(length, |first, time| {
             if let Some(endpoint) = endpoint {
                 endpoint.streams().first(first, time, reasoned);
             }
             if let (First::Token, Some(frontend)) = (first, frontend) {
-                frontend.first_token(time);
+                frontend.first_token(since_call);
             }
         });
     }
@@ -391,9 +397,19 @@ impl ResponseState {
             of_frontend.status = grpc.as_http().or(end.status);
             grpc.end();
         }
-        let reading = self.reading.take();
-        let made = self.call.made().map_or(0, Made::tokens);
-        let account = reading.as_ref().map(|reading| reading.account(made));
+        let mut reading = self.reading.take();
+        if let Some(reading) = &mut reading {
+            reading.finish(now);
+        }
+        // What a client that left was not handed on is nobody's.
+        let made = if outcome == Outcome::Cancelled { None } else { self.call.made() };
+        let made = made.map_or(0, Made::tokens);
+        let unread = (Seen::default(), Timing::new(self.call.token_start(), now));
+        let account = match &reading {
+            Some(reading) => Some(reading.account(made)),
+            None if made > 0 => Some(Account::new(&unread.0, &unread.1, Kind::Messages, made)),
+            None => None,
+        };
         if let Some(account) = &account {
             // What was not counted as it passed.
             let uncounted = account.tokens.saturating_sub(account.seen.tokens);
@@ -429,7 +445,7 @@ impl ResponseState {
         let (complete, failed) =
             self.seen().map_or((false, false), |seen| (seen.complete, seen.failed));
         // Triton's client cancels a call that it could ask more of, once it has the last response.
-        if head.grpc == Grpc::Untold && complete && !failed {
+        if head.grpc == Grpc::Untold && (complete || self.is_made()) && !failed {
             return head.outcome;
         }
         // Servers drop a body of a declared length right after its last byte, and the sync OpenAI

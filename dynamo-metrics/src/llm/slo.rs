@@ -32,6 +32,7 @@ use crate::registry::{Family, MetricSet, RegisterError, Scope};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Slo {
     ttft: Option<Duration>,
+    ttfo: Option<Duration>,
     itl: Option<Duration>,
     tpot: Option<Duration>,
     e2e: Option<Duration>,
@@ -42,6 +43,7 @@ pub struct Slo {
 pub(super) struct Measured {
     pub(super) outcome: Outcome,
     pub(super) ttft: Option<Duration>,
+    pub(super) ttfo: Option<Duration>,
     pub(super) longest_gap: Option<Duration>,
     /// In seconds.
     pub(super) per_token: Option<f64>,
@@ -83,14 +85,21 @@ struct SloSet {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, LabelValue)]
 enum Objective {
     Ttft,
+    Ttfo,
     Itl,
     Tpot,
     E2e,
     All,
 }
 
-const OBJECTIVES: [Objective; 5] =
-    [Objective::Ttft, Objective::Itl, Objective::Tpot, Objective::E2e, Objective::All];
+const OBJECTIVES: [Objective; 6] = [
+    Objective::Ttft,
+    Objective::Ttfo,
+    Objective::Itl,
+    Objective::Tpot,
+    Objective::E2e,
+    Objective::All,
+];
 
 #[derive(LabelSet)]
 struct ByObjective {
@@ -107,7 +116,7 @@ impl Slo {
     /// Asks nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self { ttft: None, itl: None, tpot: None, e2e: None }
+        Self { ttft: None, ttfo: None, itl: None, tpot: None, e2e: None }
     }
 
     /// The longest time to the first token (`ttft`; default: not asked for).
@@ -117,7 +126,15 @@ impl Slo {
         self
     }
 
-    /// The longest gap that may be between any two chunks of tokens (`itl`; default: not asked for).
+    /// The longest time to the first token that is not reasoning (`ttfo`; default: not asked for).
+    #[must_use]
+    pub const fn time_to_first_answer_token(mut self, at_most: Duration) -> Self {
+        self.ttfo = Some(at_most);
+        self
+    }
+
+    /// The longest time between any two tokens (`itl`; default: not asked for): a gap by the tokens
+    /// that come after it, or as a whole where gaps are counted [per chunk](super::InterToken).
     #[must_use]
     pub const fn inter_token_latency(mut self, at_most: Duration) -> Self {
         self.itl = Some(at_most);
@@ -146,6 +163,7 @@ impl Slo {
     fn threshold(&self, objective: Objective) -> Option<Duration> {
         match objective {
             Objective::Ttft => self.ttft,
+            Objective::Ttfo => self.ttfo,
             Objective::Itl => self.itl,
             Objective::Tpot => self.tpot,
             Objective::E2e => self.e2e,
@@ -157,13 +175,22 @@ impl Slo {
 impl Measured {
     /// A request of whose answer nothing was read.
     pub(super) fn unread(outcome: Outcome, duration: Duration) -> Self {
-        Self { outcome, ttft: None, longest_gap: None, per_token: None, duration, output_tokens: 0 }
+        Self {
+            outcome,
+            ttft: None,
+            ttfo: None,
+            longest_gap: None,
+            per_token: None,
+            duration,
+            output_tokens: 0,
+        }
     }
 
     fn seconds(&self, objective: Objective) -> Option<f64> {
         let seconds = |time: Duration| time.as_secs_f64();
         match objective {
             Objective::Ttft => self.ttft.map(seconds),
+            Objective::Ttfo => self.ttfo.map(seconds),
             Objective::Itl => self.longest_gap.map(seconds),
             Objective::Tpot => self.per_token,
             Objective::E2e => Some(seconds(self.duration)),
@@ -234,6 +261,7 @@ mod tests {
     const GOOD: Measured = Measured {
         outcome: Outcome::Success,
         ttft: Some(ms(100)),
+        ttfo: Some(ms(100)),
         longest_gap: Some(ms(20)),
         per_token: Some(0.01),
         duration: ms(500),
@@ -257,11 +285,11 @@ mod tests {
     fn a_request_is_good_if_it_meets_all_that_is_asked() {
         let slo = Slo::new().time_to_first_token(ms(100)).time_per_output_token(ms(9));
         let (counts, tokens) = count(slo, &[GOOD]);
-        assert_eq!(counts, [Some((0, 1)), None, Some((1, 0)), None, Some((1, 0))]);
+        assert_eq!(counts, [Some((0, 1)), None, None, Some((1, 0)), None, Some((1, 0))]);
         assert_eq!(tokens, 0);
         let slo = Slo::new().inter_token_latency(ms(20)).duration(ms(500));
         let (counts, tokens) = count(slo, &[GOOD, Measured { duration: ms(501), ..GOOD }]);
-        assert_eq!(counts, [None, Some((0, 2)), None, Some((1, 1)), Some((1, 1))]);
+        assert_eq!(counts, [None, None, Some((0, 2)), None, Some((1, 1)), Some((1, 1))]);
         assert_eq!(tokens, 10);
     }
 
@@ -270,7 +298,7 @@ mod tests {
         let slo = Slo::new().time_per_output_token(ms(1)).inter_token_latency(ms(1));
         let one_token = Measured { per_token: None, longest_gap: None, output_tokens: 1, ..GOOD };
         let (counts, tokens) = count(slo, &[one_token]);
-        assert_eq!(counts, [None, Some((0, 0)), Some((0, 0)), None, Some((0, 1))]);
+        assert_eq!(counts, [None, None, Some((0, 0)), Some((0, 0)), None, Some((0, 1))]);
         assert_eq!(tokens, 1);
     }
 
@@ -280,7 +308,7 @@ mod tests {
         let ended = |outcome| Measured { outcome, ..GOOD };
         let all = Outcome::ALL.iter().map(|&outcome| ended(outcome)).collect::<Vec<_>>();
         let (counts, tokens) = count(slo, &all);
-        assert_eq!((counts[0], counts[4]), (Some((0, 1)), Some((5, 1))));
+        assert_eq!((counts[0], counts[5]), (Some((0, 1)), Some((5, 1))));
         assert_eq!(tokens, 10);
     }
 }

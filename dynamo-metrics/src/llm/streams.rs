@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::meter::Stamp;
 use super::options::{EndpointOptions, FirstToken, InterToken, TokenEnd, UnaryTokens};
 use super::outcome::Outcome;
-use super::reading::Account;
+use super::reading::{Account, Kind};
 use super::slo::Measured;
 use super::stream::{FinishReason, TokenSource, Uninspected};
 use super::timing::First;
@@ -247,19 +247,28 @@ impl StreamMetrics {
         }
         measured.output_tokens = account.tokens;
         let success = measured.outcome == Outcome::Success;
-        if account.unary {
-            if self.unary == UnaryTokens::AtEnd && success && account.tokens > 0 {
-                self.set.time_to_first_token_seconds.observe_duration(measured.duration);
-                measured.ttft = Some(measured.duration);
-            }
+        if account.kind == Kind::Unary
+            && self.unary == UnaryTokens::AtEnd
+            && success
+            && account.tokens > 0
+        {
+            let time = account.timing.since_start(now);
+            self.set.time_to_first_token_seconds.observe_duration(time);
+            measured.ttft = Some(time);
+        }
+        if account.kind != Kind::Stream {
             return;
         }
         self.set.stream_stall_seconds.observe_duration(pace.stall());
-        if seen.tokens == 0 && seen.events > 0 && seen.uninspected.is_none() {
+        if seen.tokens == 0 && seen.uninspected.is_none() {
             self.set.streams_without_token_total.inc();
         }
         measured.ttft = account.timing.first(self.first_token);
-        measured.longest_gap = pace.longest();
+        measured.ttfo = account.timing.first(FirstToken::Answer);
+        measured.longest_gap = match self.inter_token {
+            InterToken::PerChunk => pace.longest_gap(),
+            _ => pace.longest(),
+        };
         let end = (self.token_end == TokenEnd::EndOfBody).then_some(now);
         measured.per_token = pace.per_token(account.tokens, end).filter(|_| success);
         if let Some(seconds) = measured.per_token {

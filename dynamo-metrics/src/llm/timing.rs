@@ -52,7 +52,7 @@ impl RequestRead {
 }
 
 impl Start {
-    fn instant(&self) -> Instant {
+    pub(super) fn instant(&self) -> Instant {
         match self {
             Self::At(instant) => *instant,
             Self::Read { call, read } => read.get().copied().unwrap_or(*call),
@@ -76,6 +76,11 @@ impl Timing {
     /// A stream whose head was handed on `now`.
     pub(super) fn new(start: Start, now: Instant) -> Self {
         Self { pace: Pace::new(now), start, firsts: [None; FIRSTS] }
+    }
+
+    /// Time from the start to `now`.
+    pub(super) fn since_start(&self, now: Instant) -> Duration {
+        now.since(self.start.instant())
     }
 
     /// The next frame is asked for.

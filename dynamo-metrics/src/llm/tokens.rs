@@ -35,7 +35,8 @@ pub(super) struct Pace {
     /// The first token, and those that came in one chunk with it.
     first: Option<(Instant, u64)>,
     last: Option<Instant>,
-    longest: Option<Duration>,
+    /// The longest gap between two chunks, and the longest time of one token.
+    longest: Option<(Duration, Duration)>,
 }
 
 /// What one chunk of tokens has to say.
@@ -91,7 +92,9 @@ impl Pace {
             return Beat::First;
         };
         let gap = self.handed.since(last);
-        self.longest = self.longest.max(Some(gap));
+        let each = if tokens > 1 { gap / u32::try_from(tokens).unwrap_or(u32::MAX) } else { gap };
+        let (longest_gap, longest) = self.longest.unwrap_or_default();
+        self.longest = Some((longest_gap.max(gap), longest.max(each)));
         Beat::Next { gap, wait, tokens }
     }
 
@@ -105,9 +108,21 @@ impl Pace {
         self.stall
     }
 
-    /// The longest gap between two chunks of tokens, if there were two.
+    /// Nothing more is handed on: since the last frame nobody asked for another, or somebody did.
+    pub(super) fn finish(&mut self, now: Instant) {
+        if self.asked.is_none() {
+            self.ask(now);
+        }
+    }
+
+    /// The longest time of a token, by its share of a gap, if there were two chunks of them.
     pub(super) fn longest(&self) -> Option<Duration> {
-        self.longest
+        self.longest.map(|(_, each)| each)
+    }
+
+    /// The longest gap between two chunks of tokens, if there were two.
+    pub(super) fn longest_gap(&self) -> Option<Duration> {
+        self.longest.map(|(gap, _)| gap)
     }
 
     /// The mean time of a token after the first chunk, up to `end` or else to the last one, in
@@ -157,10 +172,14 @@ mod tests {
             time.advance(ms(5));
             pace.hand(now());
             assert_eq!(pace.beat(2), Beat::Next { gap: ms(50), wait: ms(10), tokens: 2 });
-            assert_eq!((pace.stall(), pace.longest()), (ms(40), Some(ms(50))));
+            assert_eq!((pace.stall(), pace.longest()), (ms(40), Some(ms(25))));
+            assert_eq!(pace.longest_gap(), Some(ms(50)));
             assert_eq!(pace.per_token(5, None), Some(0.025));
             time.advance(ms(50));
             assert_eq!(pace.per_token(5, Some(now())), Some(0.05));
+            // A client that leaves without having asked for more has stalled to the end.
+            pace.finish(now());
+            assert_eq!(pace.stall(), ms(90));
         });
     }
 

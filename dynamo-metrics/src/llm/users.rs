@@ -13,6 +13,8 @@ pub enum UserFunction {
     Reader,
     /// It says what an error means.
     Reason,
+    /// It counts the tokens of an item.
+    Count,
 }
 
 impl UserFunction {
@@ -22,7 +24,7 @@ impl UserFunction {
     /// A panic is logged, at the first, second, fourth, eighth time and so on: whoever can cause one
     /// can cause many.
     pub fn ask<T>(self, function: impl FnOnce() -> Option<T>) -> Option<T> {
-        static PANICS: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
+        static PANICS: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
         catch_unwind(AssertUnwindSafe(function)).unwrap_or_else(|_| {
             let panics = PANICS[self as usize].fetch_add(1, Ordering::Relaxed) + 1;
             if panics.is_power_of_two() {

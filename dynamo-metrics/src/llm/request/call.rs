@@ -6,7 +6,7 @@ use super::RequestMetrics;
 use super::told::{STREAM, UNTOLD};
 use crate::llm::frontend::{Failure, Finished, UNKNOWN_MODEL};
 use crate::llm::outcome::{End, Outcome};
-use crate::llm::reading::Account;
+use crate::llm::reading::{Account, Kind};
 use crate::llm::stream::{FinishReason, ModelName, TokenSource};
 use crate::llm::tokens::{Beat, observe_each};
 use crate::sync::Ordering;
@@ -15,8 +15,12 @@ use crate::sync::Ordering;
 #[derive(Debug)]
 pub(in crate::llm) struct FrontendCall {
     told: RequestMetrics,
-    /// Output tokens that were counted as they passed.
+    /// Output tokens that passed.
     counted: u64,
+    /// Those of them that are in a model's counter.
+    credited: u64,
+    /// The name that the answer gives its model was looked at.
+    named: bool,
     /// Of the answer's own account.
     per_token: Option<f64>,
     finish: Option<FinishReason>,
@@ -24,7 +28,14 @@ pub(in crate::llm) struct FrontendCall {
 
 impl FrontendCall {
     pub(in crate::llm) fn start(told: &RequestMetrics) -> Self {
-        Self { told: told.clone(), counted: 0, per_token: None, finish: None }
+        Self {
+            told: told.clone(),
+            counted: 0,
+            credited: 0,
+            named: false,
+            per_token: None,
+            finish: None,
+        }
     }
 
     /// The answer is a stream.
@@ -37,9 +48,13 @@ impl FrontendCall {
 
     /// The answer names its model, which is the request's if its handler named none. A name that is
     /// not served says nothing.
-    pub(in crate::llm) fn answers_as(&self, model: &ModelName) {
+    pub(in crate::llm) fn answers_as(&mut self, model: &ModelName) {
+        if self.named || model.is_empty() {
+            return;
+        }
+        self.named = true;
         let told = &*self.told.0;
-        if !model.is_empty() && told.model.get().is_none() && told.frontend.serves(model.as_str()) {
+        if told.model.get().is_none() && told.frontend.serves(model.as_str()) {
             self.told.model(model.as_str());
         }
     }
@@ -76,7 +91,10 @@ impl FrontendCall {
     pub(in crate::llm) fn output_tokens(&mut self, tokens: u64) {
         self.counted += tokens;
         if let Some(model) = self.told.0.model.get() {
+            // Those, too, that passed before it was named.
+            let tokens = self.counted - self.credited;
             model.output_tokens.each(|counter| counter.inc_by(tokens));
+            self.credited = self.counted;
         }
     }
 
@@ -87,8 +105,9 @@ impl FrontendCall {
             self.output_tokens(uncounted);
         }
         self.finish = account.seen.finish;
+        let pace = &account.timing.pace;
         self.per_token =
-            account.timing.pace.per_token(account.tokens, None).filter(|_| !account.unary);
+            pace.per_token(account.tokens, None).filter(|_| account.kind == Kind::Stream);
         let told = &self.told.0;
         let usage = account.seen.usage;
         let input = usage.map_or(0, |usage| usage.input_tokens);
@@ -116,8 +135,8 @@ impl FrontendCall {
         };
         told.start(true);
         let output_tokens = told.output_tokens.load(Ordering::Relaxed);
-        // An answer in one piece was told of, and passed unread.
-        let untold = output_tokens.saturating_sub(self.counted);
+        // Those, too, of an answer in one piece, and those that nobody could name a model for.
+        let untold = output_tokens.max(self.counted) - self.credited;
         model.output_tokens.each(|counter| counter.inc_by(untold));
         let first_token = told.first_token.load(Ordering::Acquire).checked_sub(1);
         let success = end.outcome == Outcome::Success;

@@ -49,11 +49,6 @@ pub fn reader_of_method(path: &str) -> Option<Box<dyn StreamReader>> {
         .then(|| Box::new(Grpc::new(KServe::default())) as Box<dyn StreamReader>)
 }
 
-/// Whether the headers declare a stream of events or records.
-pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
-    matches!(media(headers), Media::Sse | Media::Ndjson)
-}
-
 /// Whether the headers declare gRPC.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     media(headers) == Media::Grpc
