@@ -76,7 +76,7 @@ impl RequestMetrics {
     /// The request is for the model that the client calls `requested` (default: the one that the
     /// answer names). The first call counts.
     ///
-    /// If no such model is [served](FrontendMetrics::serve), it is [`UNKNOWN_MODEL`]'s.
+    /// If no such model is [served](FrontendMetrics::serve), it is [`UNKNOWN_MODEL`](super::UNKNOWN_MODEL)'s.
     pub fn model(&self, requested: &str) {
         let told = &*self.0;
         let model = told.frontend.model(requested);

@@ -57,7 +57,7 @@ impl Told {
             input_tokens: AtomicU64::new(0),
             cached_tokens: AtomicU64::new(0),
             output_tokens: AtomicU64::new(0),
-            media: [const { AtomicU64::new(0) }; 4],
+            media: std::array::from_fn(|_| AtomicU64::new(0)),
             failure: OnceLock::new(),
             prefill: OnceLock::new(),
             decode: OnceLock::new(),
