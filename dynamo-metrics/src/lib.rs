@@ -10,6 +10,7 @@
 //! - `exporter`: `/metrics`, `/health` and `/live` as a service, mounted or on its own.
 //! - [`health`]: whether endpoints are ready, and canaries that find out.
 //! - [`foreign`]: other processes' values: pages that are read and checked, collectors.
+//! - [`collect`]: what the process, its host, its runtime and its allocator use.
 //! - [`dynamo`]: the names of Dynamo's own API, for components that move.
 //! - [`instrumented_endpoint`]: the attribute that measures an `async fn`. For HTTP services there
 //!   is the layer of the crate `dynamo-metrics-tower`.
@@ -39,9 +40,11 @@
 // Generated code names this crate from outside; it must find it from inside as well.
 extern crate self as dynamo_metrics;
 
+mod catalogue;
 mod causes;
 mod cell;
 pub mod clock;
+pub mod collect;
 pub mod dynamo;
 pub mod encode;
 #[cfg(feature = "exporter")]
@@ -56,6 +59,7 @@ pub mod registry;
 mod sync;
 pub mod unit;
 
+pub use catalogue::catalogue;
 pub use dynamo_metrics_macros::instrumented_endpoint;
 
 /// For the code that macros write. Anything here may change with them.

@@ -62,7 +62,7 @@ struct Families {
 /// The layer of a frontend's route, and what the handler tells.
 #[derive(Debug, MetricSet)]
 #[metric_set(name = "FrontendMetrics", prefix = "dynamo_frontend")]
-struct FrontendSet {
+pub(super) struct FrontendSet {
     /// Requests that ended.
     #[metric(labels(model, endpoint, request_type, status, error_type))]
     requests_total: DynamicFamily<Counter, 5>,

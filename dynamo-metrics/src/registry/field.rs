@@ -8,7 +8,7 @@ use super::lazy::Lazy;
 use crate::label::{LabelInfo, LabelSet, LabelValue};
 use crate::metric::{
     Buckets, BucketsError, Counter, FloatCounter, FloatGauge, Gauge, Histogram, Info, Metric,
-    MetricKind, NativeBuckets, StateSet, UpDownCounter,
+    MetricKind, NativeBuckets, StateSet, Total, UpDownCounter,
 };
 
 /// A field of a [`MetricSet`](super::MetricSet): a metric, a [`Family`] of them, a
@@ -16,7 +16,7 @@ use crate::metric::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no metric",
     note = "a field of a set is a `Counter`, `FloatCounter`, `Gauge`, `FloatGauge`, `UpDownCounter`, \
-            `Histogram`, `Info` or `StateSet`, a `Family`, `DynamicFamily`, `Lazy` or array of one, \
+            `Total`, `Histogram`, `Info` or `StateSet`, a `Family`, `DynamicFamily`, `Lazy` or array of one, \
             a set with `#[metric(flatten)]`, or something that has a default with `#[metric(skip)]`"
 )]
 pub trait MetricField: sealed::Field {}
@@ -62,7 +62,6 @@ pub trait ByEnum: MetricField {}
     note = "give a `[f64; N]`, a `&[f64]`, a `Buckets`, or a `Result<Buckets, BucketsError>`"
 )]
 #[doc(hidden)]
-
 pub trait IntoBuckets {
     fn into_buckets(self) -> Result<Buckets, BucketsError>;
 }
@@ -73,7 +72,6 @@ pub trait IntoBuckets {
     note = "give a `NativeBuckets`, or a `Result<NativeBuckets, BucketsError>`"
 )]
 #[doc(hidden)]
-
 pub trait IntoNative {
     fn into_native(self) -> Result<NativeBuckets, BucketsError>;
 }
@@ -128,7 +126,7 @@ macro_rules! single {
 }
 
 single! {
-    Counter, FloatCounter, Gauge, FloatGauge, UpDownCounter, Histogram, Info, StateSet<S>
+    Counter, FloatCounter, Gauge, FloatGauge, UpDownCounter, Total, Histogram, Info, StateSet<S>
 }
 
 impl<M: Metric> sealed::Field for Lazy<M> {
