@@ -53,6 +53,7 @@ mod host;
 mod process;
 #[cfg(feature = "tokio")]
 mod runtime;
+#[cfg(any(feature = "allocator", feature = "host", feature = "process", feature = "tokio"))]
 mod told;
 
 #[cfg(feature = "allocator")]
