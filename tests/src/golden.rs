@@ -8,7 +8,15 @@ use crate::tools::workspace;
 /// # Panics
 /// If it does not.
 pub fn check(name: &str, text: &str) {
-    let path = workspace().join("tests/golden").join(name);
+    check_page(&format!("tests/golden/{name}"), text);
+}
+
+/// The same for any file of the workspace.
+///
+/// # Panics
+/// If it does not.
+pub fn check_page(name: &str, text: &str) {
+    let path = workspace().join(name);
     if std::env::var_os("GOLDEN").is_some_and(|value| value == "overwrite") {
         std::fs::write(&path, text).unwrap();
     }

@@ -53,6 +53,13 @@ pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Writes the pages of metrics, or checks them: the test that holds them to the sets does both.
+pub(crate) fn docs(root: &Path, golden: &str) -> anyhow::Result<()> {
+    let pages = ["markdown::", "json::"];
+    let test = ["test", "-p", "dynamo-metrics-tests", "--test", "catalogue", "--"];
+    step("docs", cargo(root, &[&test[..], &pages].concat()).env("GOLDEN", golden))
+}
+
 /// Builds the programs that measure, with the peers, and runs the one that starts the other.
 pub(crate) fn bench(root: &Path, options: &[&str]) -> anyhow::Result<()> {
     // Nobody else takes part in a soak.

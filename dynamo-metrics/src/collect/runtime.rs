@@ -87,7 +87,7 @@ struct RuntimeSet {
 /// # Source
 /// The runtime's own metrics, where the program is built with `--cfg tokio_unstable`.
 #[derive(Debug, MetricSet)]
-#[metric_set(name = "TokioCollector, unstable", fixed_prefix = PREFIX)]
+#[metric_set(name = "TokioUnstable", fixed_prefix = PREFIX)]
 #[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "it is listed all the same"))]
 struct UnstableSet {
     /// Threads for what blocks.
@@ -105,7 +105,7 @@ struct UnstableSet {
     /// Times that a worker ran a task until that waited.
     #[metric(labels(worker))]
     worker_polls_total: DynamicFamily<Total, 1>,
-    /// How long that took, on average of late.
+    /// Time that a worker ran a task until that waited, on average of late.
     #[metric(unit = seconds, labels(worker))]
     worker_mean_poll_time_seconds: DynamicFamily<FloatGauge, 1>,
     /// Tasks that are ready, and that a worker has taken.

@@ -55,7 +55,7 @@ pub(super) struct DiskSet {
     /// Time in which the disk had something to do.
     #[metric(labels(device), unit = seconds)]
     io_time_seconds_total: DynamicFamily<Total, 1>,
-    /// The same time, as often as there was something to do.
+    /// Time that reads and writes took from when they were asked for, all of them together.
     #[metric(labels(device), unit = seconds)]
     io_time_weighted_seconds_total: DynamicFamily<Total, 1>,
 }

@@ -23,12 +23,12 @@ pub(super) struct MachineSet {
     /// # Source
     /// `/proc/loadavg`.
     load1: One<FloatGauge>,
-    /// The same over five minutes.
+    /// Threads that run or could, or wait for a disk, on average over five minutes.
     ///
     /// # Source
     /// `/proc/loadavg`.
     load5: One<FloatGauge>,
-    /// The same over fifteen minutes.
+    /// Threads that run or could, or wait for a disk, on average over fifteen minutes.
     ///
     /// # Source
     /// `/proc/loadavg`.
@@ -38,7 +38,7 @@ pub(super) struct MachineSet {
     /// # Source
     /// `/proc/sys/fs/file-nr`.
     filefd_allocated: One<FloatGauge>,
-    /// Most that may be.
+    /// Most file descriptors that may be open in the whole system.
     ///
     /// # Source
     /// `/proc/sys/fs/file-nr`.

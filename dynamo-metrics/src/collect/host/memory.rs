@@ -57,7 +57,7 @@ pub(super) struct MemorySet {
     /// RAM of programs that no file is behind.
     #[metric(name = "AnonPages_bytes", unit = bytes)]
     anonymous: One<FloatGauge>,
-    /// RAM of the former in huge pages.
+    /// RAM of programs that no file is behind, in huge pages.
     #[metric(name = "AnonHugePages_bytes", unit = bytes)]
     anonymous_huge: One<FloatGauge>,
     /// RAM of files that programs mapped.
@@ -69,7 +69,7 @@ pub(super) struct MemorySet {
     /// RAM of the kernel's own objects.
     #[metric(name = "Slab_bytes", unit = bytes)]
     slab: One<FloatGauge>,
-    /// RAM of the former that the kernel could give back.
+    /// RAM of the kernel's own objects that it could give back.
     #[metric(name = "SReclaimable_bytes", unit = bytes)]
     reclaimable: One<FloatGauge>,
     /// RAM that is never swapped.
@@ -93,7 +93,7 @@ pub(super) struct MemorySet {
     /// Huge pages that were set aside, and are not used.
     #[metric(name = "HugePages_Free")]
     huge_pages_free: One<FloatGauge>,
-    /// The size of such a page.
+    /// The size of a huge page that is set aside.
     #[metric(name = "Hugepagesize_bytes", unit = bytes)]
     huge_page_size: One<FloatGauge>,
 }
