@@ -21,6 +21,7 @@ pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
         &["-p", "dynamo-metrics"][..],
         &["-p", "dynamo-metrics", "--no-default-features"],
         &["-p", "dynamo-metrics", "--no-default-features", "--features", "prometheus-client"],
+        &["-p", "dynamo-metrics", "--no-default-features", "--features", "allocator,host,tokio"],
         &["-p", "dynamo-metrics-macros"],
         &["-p", "dynamo-metrics-tower"],
     ] {

@@ -40,6 +40,10 @@ struct State {
     sampled: Option<Instant>,
 }
 
+/// Who was started, if somebody was.
+#[derive(Debug)]
+pub(super) struct Started(Option<u64>);
+
 /// What one reader does.
 pub(super) struct Turn {
     shared: Arc<Shared>,
@@ -58,7 +62,8 @@ impl Aside {
     /// Reads here, where that may block, or else apart; what the last reader found wrong.
     pub(super) fn refresh_here(&self) -> Result<(), CollectError> {
         if !may_block() {
-            return self.refresh_apart(Duration::ZERO);
+            let started = self.start()?;
+            return self.finish(&started);
         }
         self.read_now();
         self.0.lock().fault.take().map_or(Ok(()), Err)
@@ -71,24 +76,24 @@ impl Aside {
         }
     }
 
-    /// Reads apart, and waits for a moment where that may be; whoever is at it already is not waited
-    /// for.
-    pub(super) fn refresh(&self) -> Result<(), CollectError> {
-        self.refresh_apart(if may_block() { PATIENCE } else { Duration::ZERO })
+    /// Lets somebody read apart, unless somebody is at it already.
+    pub(super) fn start(&self) -> Result<Started, CollectError> {
+        let turn = self.begin();
+        let number = turn.as_ref().map(|turn| turn.number);
+        turn.map(start).transpose()?;
+        Ok(Started(number))
     }
 
-    /// Reads apart, and waits for so long.
-    pub(super) fn refresh_apart(&self, patience: Duration) -> Result<(), CollectError> {
-        if let Some(turn) = self.begin() {
-            let number = turn.number;
-            start(turn)?;
+    /// Waits a moment for who was started, where that may be; what the last reader found wrong.
+    pub(super) fn finish(&self, started: &Started) -> Result<(), CollectError> {
+        let mut state = self.0.lock();
+        // Whoever was at it already is not waited for.
+        if let Some(number) = started.0.filter(|_| may_block()) {
             let is_at_it = |state: &mut State| state.turn == number && state.since.is_some();
-            if !patience.is_zero() {
-                let waited = self.0.ended.wait_timeout_while(self.0.lock(), patience, is_at_it);
-                drop(waited.unwrap_or_else(PoisonError::into_inner));
-            }
+            let waited = self.0.ended.wait_timeout_while(state, PATIENCE, is_at_it);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        self.0.lock().fault.take().map_or(Ok(()), Err)
+        state.fault.take().map_or(Ok(()), Err)
     }
 
     /// How long ago the values were read.
@@ -196,7 +201,8 @@ mod tests {
         let error = aside.refresh_here().unwrap_err();
         assert_eq!(error.to_string(), "/proc/stat has no valid `cpu`");
         assert!(aside.age().is_some());
-        assert!(aside.refresh().is_err(), "each reader tells its own");
+        let started = aside.start().unwrap();
+        assert!(aside.finish(&started).is_err(), "each reader tells its own");
     }
 
     #[cfg(any(feature = "health", feature = "tokio"))]
@@ -231,14 +237,16 @@ mod tests {
                 Ok(())
             });
             for reader in 1..=MOST_READERS as u64 {
-                let before = aside.refresh_apart(Duration::ZERO);
-                assert_eq!(before.is_err(), reader > 1, "{reader}: {before:?}");
+                aside.start().unwrap();
                 assert_eq!(told.recv().unwrap(), reader);
+                let before = aside.finish(&Started(None));
+                assert_eq!(before.is_err(), reader > 1, "{reader}: {before:?}");
                 // Somebody is at it, and not late yet.
-                assert!(aside.refresh_apart(Duration::ZERO).is_ok());
+                assert!(aside.start().unwrap().0.is_none());
                 clock.advance(LATE);
             }
-            assert!(matches!(aside.refresh(), Err(CollectError::Late(LATE))));
+            let started = aside.start().unwrap();
+            assert!(matches!(aside.finish(&started), Err(CollectError::Late(LATE))));
             assert!(told.try_recv().is_err(), "there are too many already");
             assert_eq!(aside.age(), None);
             for _ in 0..MOST_READERS {

@@ -44,8 +44,16 @@ mod allocator;
 #[cfg(feature = "host")]
 mod aside;
 #[cfg(any(feature = "host", feature = "process"))]
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "android")),
+    allow(dead_code, reason = "other systems have no such files")
+)]
 mod error;
 #[cfg(any(feature = "host", feature = "process"))]
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "android")),
+    allow(dead_code, reason = "other systems have no such files")
+)]
 mod files;
 #[cfg(feature = "host")]
 mod host;

@@ -25,7 +25,7 @@ pub(crate) const SETS: &[Known] = &[
 /// Where the program is built with `--cfg tokio_unstable`, it also tells what tokio shows only then.
 ///
 /// # Source
-/// [`RuntimeMetrics`].
+/// [`RuntimeMetrics`]. At most 512 workers are shown.
 /// # Cost
 /// A few loads for each worker, at each gather.
 ///

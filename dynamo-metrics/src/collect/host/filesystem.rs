@@ -329,7 +329,8 @@ mod tests {
         let shows = |line: &str| encode::text(&registry).lines().any(|other| other == line);
         clock.run(|| {
             // The first reader comes to the one that hangs, and no further.
-            assert!(aside.refresh().is_ok());
+            let refresh = || aside.start().and_then(|started| aside.finish(&started));
+            assert!(refresh().is_ok());
             hangs.recv().unwrap();
             let of = |metric: &str, mount: &str, value: &str| {
                 format!("node_filesystem_{metric}{{{mount}}} {value}")
@@ -341,14 +342,14 @@ mod tests {
             ];
             assert!(shows(&of("size_bytes", a, "4096")) && !shows(&of("size_bytes", c, "4096")));
             clock.advance(LATE);
-            assert!(matches!(aside.refresh(), Err(CollectError::Late(LATE))));
+            assert!(matches!(refresh(), Err(CollectError::Late(LATE))));
             wait(|| shows(&of("size_bytes", c, "4096")));
             assert!(shows(&of("device_error", b, "1")) && !shows(&of("size_bytes", b, "4096")));
             // It comes back, and is asked again.
             answer.send(()).unwrap();
             answer.send(()).unwrap();
             wait(|| {
-                let _ = aside.refresh();
+                let _ = refresh();
                 shows(&of("size_bytes", b, "4096"))
             });
             assert!(shows(&of("device_error", b, "0")));

@@ -76,19 +76,19 @@ pub(super) struct MachineSet {
     /// What the system calls itself.
     ///
     /// # Source
-    /// `/proc/sys/kernel`.
+    /// `/proc/sys/kernel`, once.
     #[metric(labels(sysname, release, version, machine, nodename, domainname))]
     uname_info: DynamicFamily<Info, 6>,
 }
 
 pub(super) struct Machine {
     set: Arc<MachineSet>,
-    names: Option<[String; 6]>,
+    is_named: bool,
 }
 
 impl Machine {
     pub(super) fn new(set: Arc<MachineSet>) -> Self {
-        Self { set, names: None }
+        Self { set, is_named: false }
     }
 
     fn read_load(&self, tree: &Tree) -> Result<(), CollectError> {
@@ -146,7 +146,11 @@ impl Machine {
         }
     }
 
+    /// Once: names stay for as long as the system runs.
     fn read_names(&mut self, tree: &Tree) {
+        if self.is_named {
+            return;
+        }
         let name = |file: &str| {
             let text = tree.read(&format!("{KERNEL}/{file}")).unwrap_or_default();
             text.trim().to_owned()
@@ -158,16 +162,9 @@ impl Machine {
             std::env::consts::ARCH.clone_into(&mut names[3]);
         }
         // Without a system there is nothing that calls itself so.
-        let names = (!names[0].is_empty()).then_some(names);
-        if names != self.names {
-            let family = &self.set.uname_info;
-            if let Some(before) = &self.names {
-                family.remove(before.each_ref().map(String::as_str));
-            }
-            if let Some(names) = &names {
-                family.with_ref(names.each_ref().map(String::as_str), |_| {});
-            }
-            self.names = names;
+        if !names[0].is_empty() {
+            self.set.uname_info.with_ref(names.each_ref().map(String::as_str), |_| {});
+            self.is_named = true;
         }
     }
 }

@@ -1,9 +1,12 @@
 //! What networks carry.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::devices::Devices;
 use super::{Part, Tree};
+use crate::clock::{self, Instant};
 use crate::collect::error::CollectError;
 use crate::collect::files::number;
 use crate::collect::told::tell_of;
@@ -14,6 +17,9 @@ const DEV: &str = "net/dev";
 
 /// Most devices that are shown.
 const MOST: usize = 512;
+
+/// How often devices are asked for what is not in the list of all of them.
+const ASK_EVERY: Duration = Duration::from_secs(10);
 
 /// Network devices.
 ///
@@ -49,13 +55,13 @@ pub(super) struct NetworkSet {
     /// 1 if the device is up, 0 if not.
     ///
     /// # Source
-    /// `/sys/class/net/*/operstate`.
+    /// `/sys/class/net/*/operstate`, every ten seconds at most.
     #[metric(labels(device))]
     up: DynamicFamily<FloatGauge, 1>,
     /// How many bytes the device carries in a second, where it knows.
     ///
     /// # Source
-    /// `/sys/class/net/*/speed`.
+    /// `/sys/class/net/*/speed`, every ten seconds at most.
     #[metric(labels(device), unit = bytes)]
     speed_bytes: DynamicFamily<FloatGauge, 1>,
 }
@@ -63,11 +69,22 @@ pub(super) struct NetworkSet {
 pub(super) struct Networks {
     set: Arc<NetworkSet>,
     devices: Devices<String>,
+    /// What was found out of each, which is asked for again after a while: drivers may be slow to say.
+    links: HashMap<String, Link>,
+    asked: Option<Instant>,
+}
+
+/// Whether a device is up, and how many bytes it carries in a second.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    up: Option<f64>,
+    speed: Option<f64>,
 }
 
 impl Networks {
     pub(super) fn new(set: Arc<NetworkSet>) -> Self {
-        Self { set, devices: Devices::new("network devices", MOST) }
+        let devices = Devices::new("network devices", MOST);
+        Self { set, devices, links: HashMap::new(), asked: None }
     }
 
     /// Whether every line is one of the kernel's.
@@ -82,12 +99,10 @@ impl Networks {
             };
             if self.devices.admit(name) {
                 self.set.show(name, Some(values));
-                let say = |file: &str| tree.read(&format!("sys/class/net/{name}/{file}")).ok();
-                let up = say("operstate").map(|state| f64::from(u8::from(state.trim() == "up")));
-                // In millions of bits; what has no speed says -1, or nothing.
-                let speed = say("speed").and_then(|speed| number(speed.trim()));
-                tell_of(&self.set.up, [name], up);
-                tell_of(&self.set.speed_bytes, [name], speed.map(|speed| speed * 125e3));
+                let link = self.links.get(name).copied().unwrap_or_else(|| Link::ask(name, tree));
+                self.links.entry(name.to_owned()).or_insert(link);
+                tell_of(&self.set.up, [name], link.up);
+                tell_of(&self.set.speed_bytes, [name], link.speed);
             }
         }
         are_valid
@@ -101,6 +116,10 @@ impl Part for Networks {
             Err(error) => (String::new(), Err(error)),
         };
         self.devices.begin();
+        if self.asked.is_none_or(|asked| asked.elapsed() >= ASK_EVERY) {
+            self.links.clear();
+            self.asked = Some(clock::now());
+        }
         let are_valid = self.read_lines(&text, tree);
         let ended = self.devices.end(|name| {
             self.set.show(name, None);
@@ -110,6 +129,16 @@ impl Part for Networks {
         result?;
         ended?;
         if are_valid { Ok(()) } else { Err(tree.missing(DEV, "numbers of a device")) }
+    }
+}
+
+impl Link {
+    fn ask(name: &str, tree: &Tree) -> Self {
+        let say = |file: &str| tree.read(&format!("sys/class/net/{name}/{file}")).ok();
+        let up = say("operstate").map(|state| f64::from(u8::from(state.trim() == "up")));
+        // In millions of bits; what has no speed says -1, or nothing.
+        let speed = say("speed").and_then(|speed| number(speed.trim()));
+        Self { up, speed: speed.map(|speed| speed * 125e3) }
     }
 }
 

@@ -12,30 +12,35 @@ use crate::collect::files::{line, number, read};
 
 /// What can be found out, and why the rest cannot.
 pub(super) fn usage() -> (Usage, Result<(), CollectError>) {
-    let mut usage = Usage::default();
-    #[cfg(unix)]
-    of_any_unix(&mut usage);
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    let result = of_linux(&mut usage);
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let result = Ok(());
-    (usage, result)
+    {
+        let mut usage = of_any_unix();
+        let result = of_linux(&mut usage);
+        (usage, result)
+    }
+    #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+    {
+        (Usage { descriptors: entries("/dev/fd"), ..of_any_unix() }, Ok(()))
+    }
+    #[cfg(not(unix))]
+    {
+        (Usage::default(), Ok(()))
+    }
 }
 
 #[cfg(unix)]
-fn of_any_unix(usage: &mut Usage) {
+fn of_any_unix() -> Usage {
     use rustix::process::{Resource, getrlimit};
     use rustix::time::{ClockId, clock_gettime};
 
     // What is not limited is as much as a limit can say, as Prometheus's own clients have it.
     let limit = |resource| getrlimit(resource).current.unwrap_or(u64::MAX) as f64;
     let spent = clock_gettime(ClockId::ProcessCPUTime);
-    usage.cpu = Some(spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9);
-    usage.most_address_space = Some(limit(Resource::As));
-    usage.most_descriptors = Some(limit(Resource::Nofile));
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    {
-        usage.descriptors = entries("/dev/fd");
+    Usage {
+        cpu: Some(spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9),
+        most_address_space: Some(limit(Resource::As)),
+        most_descriptors: Some(limit(Resource::Nofile)),
+        ..Usage::default()
     }
 }
 
