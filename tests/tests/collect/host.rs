@@ -22,7 +22,7 @@ fn a_machine_is_told_to_the_letter() {
     machine.collect();
     let text = wait_for("the file systems", || {
         let text = machine.text();
-        text.contains("node_filesystem_size_bytes{").then_some(text)
+        text.contains("_filesystem_age_seconds ").then_some(text)
     });
     // How big the disk is that this runs on, the file does not know, nor how late it is.
     let is_told = |line: &str| {
