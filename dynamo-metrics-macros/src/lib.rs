@@ -89,7 +89,7 @@ pub fn label_set(item: TokenStream) -> TokenStream {
 /// Derives `MetricSet` for a struct whose fields are metrics: it is registered as one, and listed in
 /// the registry's catalogue.
 ///
-/// A field is a metric (`Counter`, `FloatCounter`, `Gauge`, `FloatGauge`, `UpDownCounter`,
+/// A field is a metric (`Counter`, `FloatCounter`, `Gauge`, `FloatGauge`, `UpDownCounter`, `Total`,
 /// `Histogram`, `Info`, `StateSet`), or one of these forms of it:
 ///
 /// | type | series |

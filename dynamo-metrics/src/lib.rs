@@ -11,6 +11,7 @@
 //! - `exporter`: `/metrics`, `/health` and `/live` as a service, mounted or on its own.
 //! - [`health`]: whether endpoints are ready, and canaries that find out.
 //! - [`foreign`]: other processes' values: pages that are read and checked, collectors.
+//! - [`collect`]: what the process, its host, its runtime and its allocator use.
 //! - [`dynamo`]: the names of Dynamo's own API, for components that move.
 //! - [`instrumented_endpoint`]: the attribute that measures a function, where its scope or the
 //!   crate's ([`default_scope`]) says. For HTTP services there is the layer of the crate
@@ -41,10 +42,10 @@
 // Generated code names this crate from outside; it must find it from inside as well.
 extern crate self as dynamo_metrics;
 
+mod catalogue;
 mod causes;
 mod cell;
 pub mod clock;
-#[cfg(feature = "gpu")]
 pub mod collect;
 pub mod dynamo;
 pub mod encode;
@@ -60,6 +61,7 @@ pub mod registry;
 mod sync;
 pub mod unit;
 
+pub use catalogue::catalogue;
 pub use dynamo_metrics_macros::instrumented_endpoint;
 
 /// Sets where the endpoints of a crate are counted whose attribute names no scope.

@@ -8,7 +8,15 @@ use crate::tools::workspace;
 /// # Panics
 /// If it does not.
 pub fn check(name: &str, text: &str) {
-    let path = workspace().join("tests/golden").join(name);
+    check_page(&format!("tests/golden/{name}"), text);
+}
+
+/// The same for any file of the workspace.
+///
+/// # Panics
+/// If it does not.
+pub fn check_page(name: &str, text: &str) {
+    let path = workspace().join(name);
     if std::env::var_os("GOLDEN").is_some_and(|value| value == "overwrite") {
         std::fs::write(&path, text).unwrap();
     }
@@ -18,4 +26,14 @@ pub fn check(name: &str, text: &str) {
         assert_eq!(is, should, "{name}, line {}; GOLDEN=overwrite writes it anew", number + 1);
     }
     assert_eq!(text.len(), golden.len());
+}
+
+/// A page without its values, which no file can know.
+#[must_use]
+pub fn without_values(page: &str) -> String {
+    let line = |line: &str| match line.rsplit_once(' ') {
+        Some((series, _)) if !line.starts_with('#') => format!("{series} _\n"),
+        _ => format!("{line}\n"),
+    };
+    page.lines().map(line).collect()
 }

@@ -2,6 +2,7 @@
 //!
 //! - `cargo xtask test`: everything that must hold, in one command; with `--gpu`, what needs a GPU.
 //! - `cargo xtask bench`: what everything costs, beside other libraries.
+//! - `cargo xtask docs`: the pages that say which metrics there are.
 //! - `cargo xtask fuzz`: bytes that nobody thought of, for what reads bytes from outside.
 
 mod fuzz;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask test [--gpu]
        cargo xtask bench [--check] [--quick] [--only <text>]
        cargo xtask bench --soak [<minutes>] [--every <seconds>]
+       cargo xtask docs [--check]
        cargo xtask fuzz [<seconds>]
 
   test   fetch what the tests need and the machine lacks, then check the format, lint, build the
@@ -24,6 +26,8 @@ const USAGE: &str = "usage: cargo xtask test [--gpu]
          contain a text (these two print the report and write nothing); --soak records and scrapes
          100 000 series at once instead, for ten minutes or so many, a scrape every five seconds
          or so many
+  docs   write METRICS.md and METRICS.json from what the sets of metrics say of themselves; --check
+         fails if they are not what would be written, as `test` does
   fuzz   give made-up bytes to each reader of bytes from outside, for a minute each or so many
          seconds, and fail at the first that it does not stand
 ";
@@ -34,6 +38,8 @@ fn main() -> ExitCode {
         ["test"] => steps::test(&root()),
         ["test", "--gpu"] => steps::gpu(&root()),
         ["bench", ref options @ ..] => steps::bench(&root(), options),
+        ["docs"] => steps::docs(&root(), "overwrite"),
+        ["docs", "--check"] => steps::docs(&root(), "check"),
         ["fuzz", ref options @ ..] => fuzz::fuzz(&root(), options),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -22,6 +22,7 @@ pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
         &["-p", "dynamo-metrics", "--no-default-features"],
         &["-p", "dynamo-metrics", "--no-default-features", "--features", "prometheus-client"],
         &["-p", "dynamo-metrics", "--no-default-features", "--features", "gpu"],
+        &["-p", "dynamo-metrics", "--no-default-features", "--features", "allocator,host,tokio"],
         &["-p", "dynamo-metrics-macros"],
         &["-p", "dynamo-metrics-tower"],
     ] {
@@ -67,6 +68,13 @@ pub(crate) fn gpu(root: &Path) -> anyhow::Result<()> {
     let stories = ["test", "-p", "dynamo-metrics-tests", "--test", "gpu", "--"];
     let all = ["--include-ignored", "--test-threads", "1"];
     step("GPU", &mut cargo(root, &[&stories[..], &all].concat()))
+}
+
+/// Writes the pages of metrics, or checks them: the test that holds them to the sets does both.
+pub(crate) fn docs(root: &Path, golden: &str) -> anyhow::Result<()> {
+    let pages = ["markdown::", "json::"];
+    let test = ["test", "-p", "dynamo-metrics-tests", "--test", "catalogue", "--"];
+    step("docs", cargo(root, &[&test[..], &pages].concat()).env("GOLDEN", golden))
 }
 
 /// Builds the programs that measure, with the peers, and runs the one that starts the other.

@@ -3,6 +3,7 @@
 mod attribute;
 pub(crate) mod bare;
 pub(crate) mod clock;
+pub(crate) mod collect;
 pub(crate) mod heap;
 pub(crate) mod layer;
 #[cfg(feature = "peers")]
@@ -97,6 +98,7 @@ pub(crate) fn all() -> Vec<Row> {
     rows.extend(record::rows());
     rows.extend(tail::rows());
     rows.extend(scrape::rows());
+    rows.extend(collect::rows());
     rows.extend(layer::rows());
     rows.extend(attribute::rows());
     rows.extend(clock::rows());

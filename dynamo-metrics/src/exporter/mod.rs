@@ -53,6 +53,10 @@ use scrapes::Scrapes;
 use crate::clock::{self, Instant};
 use crate::encode::Encoder;
 use crate::registry::Registry;
+use crate::registry::catalogue::Known;
+
+pub(crate) const SETS: &[Known] =
+    &[Known::of::<scrapes::Metrics>(), Known::set(&backend::INFO), Known::set(&push::INFO)];
 
 /// Where an exporter listens unless it is told otherwise: this machine only, at the port that
 /// OpenTelemetry gives to Prometheus exporters.

@@ -10,7 +10,10 @@ use http::{HeaderMap, StatusCode};
 use super::doors::lines;
 use crate::clock::{self, Instant};
 use crate::foreign::{Collected, Family, Format, Limits, parse};
+use crate::metric::FloatGauge;
+use crate::registry::catalogue::{MetricInfo, SetInfo};
 use crate::registry::{Answer, Ask, CollectorHandle, Registry, SameLabel, SourceKind};
+use crate::unit::Unit;
 
 /// How long a page is shown, unless the door is told otherwise.
 const EXPIRY: Duration = Duration::from_secs(300);
@@ -21,6 +24,15 @@ const PAGE: (usize, usize) = (1 << 20, 10_000);
 
 /// Most endpoints with a page, unless the door is told otherwise.
 const MOST: usize = 64;
+
+const PUSH_TIME: MetricInfo = MetricInfo::of::<FloatGauge>()
+    .named("dynamo_metrics_push_time_seconds", "When the page came that was pushed last.")
+    .unit(Unit::Seconds);
+
+pub(super) const INFO: SetInfo =
+    SetInfo::new("Pushes", "dynamo_metrics::exporter", "An endpoint whose pages are pushed.")
+        .source("The push door, when a page comes.")
+        .metrics(&[PUSH_TIME]);
 
 /// Takes pages from processes that do not live long enough to be scraped, where an exporter
 /// [accepts](crate::exporter::Exporter::accept_pushes) them.
@@ -116,9 +128,8 @@ impl Pushes {
             return (StatusCode::BAD_REQUEST, told);
         }
         let mut collected = Collected::new();
-        let help = "When the page came that was pushed last.";
         let seconds = came.1 as f64 / 1000.0;
-        collected.gauge("dynamo_metrics_push_time_seconds", help, &[], seconds);
+        collected.gauge(PUSH_TIME.name, PUSH_TIME.help, &[], seconds);
         parsed.families.splice(0..0, collected.into_answer().families.iter().cloned());
         let families = Arc::new(parsed.families);
         let page = Page { families, came: came.0, expiry: self.expiry };

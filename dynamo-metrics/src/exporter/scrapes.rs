@@ -29,7 +29,7 @@ pub(super) struct Scrapes {
 /// The exporter, from a scrape's request to the end of its body.
 #[derive(Debug, MetricSet)]
 #[metric_set(name = "ScrapeMetrics", fixed_prefix = "dynamo_metrics_exporter")]
-struct Metrics {
+pub(super) struct Metrics {
     /// Scrapes that ended.
     #[metric(name = "scrapes_total")]
     scrapes: Family<ByEnd, Counter>,

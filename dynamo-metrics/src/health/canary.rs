@@ -91,7 +91,7 @@ pub(super) struct Running {
 /// The canary's task, when a probe's answer has ended or its time is over.
 #[derive(Debug, Clone, MetricSet)]
 #[metric_set(fixed_prefix = PREFIX)]
-struct ProbeMetrics {
+pub(super) struct ProbeMetrics {
     /// Probes of the canary, by how they ended.
     #[metric(name = "health_probes_total")]
     probes: Family<ByOutcome, Counter>,

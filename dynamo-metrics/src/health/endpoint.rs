@@ -108,7 +108,7 @@ pub(super) struct State {
 /// What the endpoint says of itself, and its canary.
 #[derive(Debug, MetricSet)]
 #[metric_set(name = "EndpointHealthMetrics", fixed_prefix = PREFIX)]
-struct Metrics {
+pub(super) struct Metrics {
     /// 1 if the endpoint is ready, 0 if not.
     #[metric(name = "health_status")]
     status: Family<NoLabels, Gauge>,

@@ -54,9 +54,17 @@ use http::{Response, StatusCode};
 use crate::clock::Instant;
 use crate::label::{LabelSet, LabelValue};
 use crate::metric::Gauge;
+use crate::registry::catalogue::Known;
 use crate::registry::{Family, MetricSet, RegisterError, Registry, Scope};
 use builder::Settings;
 use endpoint::{Declared, Endpoint};
+
+pub(crate) const SETS: &[Known] = &[
+    Known::of::<ProcessMetrics>(),
+    Known::of::<endpoint::Metrics>(),
+    #[cfg(feature = "health")]
+    Known::of::<canary::ProbeMetrics>(),
+];
 
 /// The prefix of the metrics of health, whatever prefix the scope has.
 const PREFIX: &str = "dynamo_metrics";

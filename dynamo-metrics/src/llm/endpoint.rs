@@ -118,7 +118,7 @@ struct Metrics {
 /// stream or its value does.
 #[derive(Debug, MetricSet)]
 #[metric_set(name = "EndpointMetrics", prefix = PREFIX)]
-struct EndpointSet {
+pub(super) struct EndpointSet {
     /// Requests that came in.
     requests_started_total: Counter,
     /// Requests that ended, whatever way.
@@ -178,7 +178,7 @@ pub(super) struct Kept {
 /// When a component started.
 #[derive(Debug, MetricSet)]
 #[metric_set(prefix = PREFIX)]
-struct UptimeSet {
+pub(super) struct UptimeSet {
     /// Time since the component started.
     ///
     /// # Source

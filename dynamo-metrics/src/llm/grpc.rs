@@ -37,7 +37,7 @@ const PREFIX_BYTES: u8 = 5;
 /// A step over each message's prefix; nothing of a message is looked at.
 #[derive(Debug, Clone)]
 pub struct GrpcMetrics {
-    metrics: Arc<Metrics>,
+    metrics: Arc<GrpcSet>,
     /// Statuses that are a success as well.
     successes: GrpcCodes,
 }
@@ -81,7 +81,7 @@ pub(super) struct GrpcCall {
 /// What is measured of one gRPC method, besides what is of every endpoint.
 #[derive(Debug, MetricSet)]
 #[metric_set(name = "GrpcMetrics", prefix = PREFIX)]
-struct Metrics {
+pub(super) struct GrpcSet {
     /// gRPC calls, by the status that they were told.
     ///
     /// # Source

@@ -31,6 +31,7 @@ mod grpc;
 mod grpc_code;
 mod idle;
 mod items;
+mod listed;
 mod meter;
 mod names;
 mod options;
@@ -62,6 +63,7 @@ pub use frontend::{
 pub use grpc::{GrpcMessages, GrpcMetrics, Side};
 pub use grpc_code::GrpcCode;
 pub use items::Metered;
+pub(crate) use listed::SETS;
 pub use meter::{MeteredStream, StreamMeter};
 pub use names::Names;
 pub use options::{EndpointOptions, FirstToken, InterToken, TokenEnd, TokenStart, UnaryTokens};

@@ -66,7 +66,7 @@ pub(super) struct SloMetrics {
 /// The times of a request, compared at its end.
 #[derive(Debug, MetricSet)]
 #[metric_set(prefix = PREFIX)]
-struct SloSet {
+pub(super) struct SloSet {
     /// Requests, by objective and whether they met it.
     #[metric(name = "slo_requests_total")]
     requests: Family<ByObjective, Counter>,

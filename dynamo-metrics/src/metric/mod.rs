@@ -18,6 +18,7 @@ mod sealed;
 mod series;
 mod snapshot;
 mod state_set;
+mod total;
 pub mod visit;
 
 use std::fmt;
@@ -34,6 +35,7 @@ pub(crate) use sealed::{MetricType, Plan, Stage};
 pub(crate) use series::Series;
 pub use snapshot::{HistogramSnapshot, NativeSnapshot};
 pub use state_set::StateSet;
+pub use total::Total;
 
 use exemplar::Exemplars;
 
@@ -63,7 +65,7 @@ pub enum MetricKind {
 }
 
 /// A metric type that a registry can make: [`Counter`], [`FloatCounter`], [`Gauge`],
-/// [`FloatGauge`], [`UpDownCounter`], [`Histogram`], [`Info`] or [`StateSet`].
+/// [`FloatGauge`], [`UpDownCounter`], [`Total`], [`Histogram`], [`Info`] or [`StateSet`].
 pub trait Metric: sealed::Sealed + Clone + fmt::Debug + Send + Sync + 'static {}
 
 impl MetricKind {
@@ -163,6 +165,7 @@ metrics! {
     Gauge: crate::cell::Level,
     FloatGauge: crate::cell::FloatLevel,
     UpDownCounter: crate::cell::Count,
+    Total: total::TotalCell,
     Histogram: histogram::Cells,
     Info: (),
 }

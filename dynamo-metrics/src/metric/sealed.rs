@@ -22,6 +22,8 @@ pub enum MetricType {
     /// The public type of this name.
     UpDownCounter,
     /// The public type of this name.
+    Total,
+    /// The public type of this name.
     Histogram,
     /// The public type of this name.
     Info,
@@ -98,7 +100,7 @@ pub trait Handle: Sized {
 impl MetricType {
     pub(crate) const fn kind(self) -> MetricKind {
         match self {
-            Self::Counter | Self::FloatCounter => MetricKind::Counter,
+            Self::Counter | Self::FloatCounter | Self::Total => MetricKind::Counter,
             Self::Gauge | Self::FloatGauge | Self::UpDownCounter => MetricKind::Gauge,
             Self::Histogram => MetricKind::Histogram,
             Self::Info => MetricKind::Info,

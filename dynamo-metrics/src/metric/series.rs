@@ -38,19 +38,30 @@ impl<V> Series<V> {
     /// Shows the series with this value.
     #[inline]
     pub(super) fn show(&self, value: Value<'_>, visitor: &mut dyn Visitor) {
-        self.show_as(visit::Labels::of(&self.labels, None), value, visitor);
+        self.show_as(visit::Labels::of(&self.labels, None), value, Some(self.created), visitor);
+    }
+
+    /// The same, for what somebody else counts since nobody knows when.
+    pub(super) fn show_told(&self, value: Value<'_>, visitor: &mut dyn Visitor) {
+        self.show_as(visit::Labels::of(&self.labels, None), value, None, visitor);
     }
 
     /// Shows one state of it.
     pub(super) fn show_state(&self, state: (&str, &str), is_on: bool, visitor: &mut dyn Visitor) {
         let labels = visit::Labels::of(&self.labels, Some(state));
-        self.show_as(labels, Value::State(is_on), visitor);
+        self.show_as(labels, Value::State(is_on), Some(self.created), visitor);
     }
 
     #[inline]
-    fn show_as(&self, labels: visit::Labels<'_>, value: Value<'_>, visitor: &mut dyn Visitor) {
+    fn show_as(
+        &self,
+        labels: visit::Labels<'_>,
+        value: Value<'_>,
+        created: Option<u64>,
+        visitor: &mut dyn Visitor,
+    ) {
         let exemplars = visit::Exemplars::of(self.exemplars.as_deref());
-        visitor.series(&visit::Series { labels, value, created: Some(self.created), exemplars });
+        visitor.series(&visit::Series { labels, value, created, exemplars });
     }
 
     /// Its place in its family's list; `None` if it was removed, or never shown.

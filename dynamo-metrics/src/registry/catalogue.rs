@@ -36,6 +36,7 @@
 
 use std::time::Duration;
 
+use super::MetricSet;
 use super::field::{ByEnum, ByName, HasExemplars, LetsGo, MetricField, Samples};
 use crate::label::LabelInfo;
 use crate::metric::{Buckets, BucketsError, MetricKind, NativeBuckets};
@@ -118,7 +119,15 @@ pub enum Form {
     DynamicFamily,
 }
 
-/// A set that was registered under some prefix.
+/// A set of ours, as it is known without any registry.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    info: &'static SetInfo,
+    prefixes: &'static [&'static str],
+    more: &'static [LabelInfo],
+}
+
+/// A set under some prefix.
 #[derive(Debug, Clone)]
 pub struct Listed {
     info: &'static SetInfo,
@@ -179,7 +188,7 @@ impl SetInfo {
 
 impl MetricInfo {
     /// What the type of a field says.
-    pub(super) const fn of<F: MetricField>() -> Self {
+    pub(crate) const fn of<F: MetricField>() -> Self {
         Self {
             name: "",
             aliases: &[],
@@ -312,6 +321,54 @@ impl MetricInfo {
     pub fn label_names(&self) -> impl Iterator<Item = &'static str> {
         let constants = self.constants.iter().map(|(name, _)| *name);
         constants.chain(self.labels.iter().map(|label| label.name))
+    }
+}
+
+impl Known {
+    /// The set `S`, with its sets within, under its own prefix.
+    #[must_use]
+    pub(crate) const fn of<S: MetricSet>() -> Self {
+        Self { info: S::INFO, prefixes: &[], more: &[] }
+    }
+
+    /// A set that is no type of its own.
+    #[must_use]
+    pub(crate) const fn set(info: &'static SetInfo) -> Self {
+        Self { info, prefixes: &[], more: &[] }
+    }
+
+    /// The same, under these prefixes.
+    #[must_use]
+    pub(crate) const fn under(mut self, prefixes: &'static [&'static str]) -> Self {
+        self.prefixes = prefixes;
+        self
+    }
+
+    /// The same, whose series have these labels as well where its user says so.
+    #[must_use]
+    pub(crate) const fn with(mut self, more: &'static [LabelInfo]) -> Self {
+        self.more = more;
+        self
+    }
+
+    /// Labels that its series have where its user says so.
+    #[must_use]
+    pub const fn more_labels(&self) -> &'static [LabelInfo] {
+        self.more
+    }
+
+    /// The set and all sets within it, each under each prefix that it has.
+    pub fn listed(self) -> impl Iterator<Item = Listed> {
+        let own = self.info.prefix.unwrap_or_default();
+        let prefixes = if self.prefixes.is_empty() { vec![own] } else { self.prefixes.to_vec() };
+        let sets = self.info.all();
+        prefixes.into_iter().flat_map(move |prefix| {
+            let sets = sets.clone();
+            sets.into_iter().map(move |info| match info.prefix {
+                Some(own) if info.prefix_is_fixed => Listed::new(info, own),
+                _ => Listed::new(info, prefix),
+            })
+        })
     }
 }
 

@@ -8,10 +8,6 @@ use super::source::Trouble;
 use crate::label::{Labels, Template};
 use crate::metric::{self, Counter};
 
-/// The counter's name, and what it says.
-pub(super) const NAME: &str = "dynamo_metrics_collect_errors_total";
-pub(super) const HELP: &str = "Values that could not be collected.";
-
 /// Causes that are remembered; those that come later are counted alone.
 const MOST_CAUSES: usize = 1_000;
 

@@ -9,7 +9,7 @@ use super::scope::Scope;
 use crate::label::{LabelInfo, LabelSet, LabelValue};
 use crate::metric::{
     Buckets, BucketsError, Counter, FloatCounter, FloatGauge, Gauge, Histogram, Info, Metric,
-    MetricKind, NativeBuckets, StateSet, UpDownCounter,
+    MetricKind, NativeBuckets, StateSet, Total, UpDownCounter,
 };
 
 /// A field of a [`MetricSet`](super::MetricSet): a metric, a [`Family`] of them, a
@@ -17,7 +17,7 @@ use crate::metric::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no metric",
     note = "a field of a set is a `Counter`, `FloatCounter`, `Gauge`, `FloatGauge`, `UpDownCounter`, \
-            `Histogram`, `Info` or `StateSet`, a `Family`, `DynamicFamily`, `Lazy` or array of one, \
+            `Total`, `Histogram`, `Info` or `StateSet`, a `Family`, `DynamicFamily`, `Lazy` or array of one, \
             a set with `#[metric(flatten)]`, or something that has a default with `#[metric(skip)]`"
 )]
 pub trait MetricField: sealed::Field {
@@ -144,7 +144,7 @@ macro_rules! single {
 }
 
 single! {
-    Counter, FloatCounter, Gauge, FloatGauge, UpDownCounter, Histogram, Info, StateSet<S>
+    Counter, FloatCounter, Gauge, FloatGauge, UpDownCounter, Total, Histogram, Info, StateSet<S>
 }
 
 impl<M: Metric> sealed::Field for Lazy<M> {

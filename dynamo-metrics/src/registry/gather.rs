@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::any::Position;
+use super::catalogue::MetricInfo;
 use super::error::RegisterError;
-use super::errors;
 use super::family::FamilyCore;
 use super::index::{Families, Wanted, find};
 use super::merge::{At, Merged, Told};
 use super::node::Tree;
+use super::own;
 use super::scope::Scope;
 use super::source::Asked;
 use crate::clock;
@@ -53,7 +54,7 @@ impl Walk {
         });
         if !told.is_empty() {
             // What is wrong with what was told is told on the same page.
-            let _ = own_family(tree, errors::NAME, errors::HELP);
+            let _ = own_family(tree, &own::COLLECT_ERRORS);
         }
         let families = tree.index.load();
         // Whether a series of others' is ours already is asked after ours were looked at.
@@ -69,7 +70,7 @@ impl Walk {
             merged
         });
         // Their own family may be one of those, and is looked at when it is come to.
-        if let Ok(at) = find(&families, MetricKind::Counter.base(errors::NAME)) {
+        if let Ok(at) = find(&families, MetricKind::Counter.base(own::COLLECT_ERRORS.name)) {
             begun.remove(&at);
         }
         let merged = merged.unwrap_or_default();
@@ -170,49 +171,33 @@ pub(super) fn ask_now(asked: &[Arc<Asked>]) -> Vec<Told> {
 fn expose_health(tree: &Tree) {
     for family in tree.index.load().iter() {
         let health = &family.head().health;
-        for (name, help, count) in [
-            (
-                "dynamo_metrics_series_overflow_total",
-                "Look-ups whose label values became _overflow, past the family's cap.",
-                &health.overflow,
-            ),
-            (
-                "dynamo_metrics_invalid_samples_total",
-                "Samples that were dropped: not a number, infinite, or negative.",
-                &health.invalid,
-            ),
-            (
-                "dynamo_metrics_help_conflicts_total",
-                "Registrations whose help text differed from the first one's.",
-                &health.help_conflicts,
-            ),
+        for (info, count) in [
+            (&own::OVERFLOW, &health.overflow),
+            (&own::INVALID, &health.invalid),
+            (&own::HELP_CONFLICTS, &health.help_conflicts),
         ] {
-            expose(tree, name, help, count);
+            expose(tree, info, count);
         }
     }
     expose_errors(tree);
 }
 
 fn expose_errors(tree: &Tree) {
-    tree.collect_errors.each(|count| expose(tree, errors::NAME, errors::HELP, count));
+    tree.collect_errors.each(|count| expose(tree, &own::COLLECT_ERRORS, count));
 }
 
-fn expose(tree: &Tree, name: &str, help: &str, count: &Counter) {
+fn expose(tree: &Tree, info: &MetricInfo, count: &Counter) {
     if count.get() == 0 {
         return;
     }
     // A user who took one of these names keeps it, and does without our counter.
-    if let Ok(family) = own_family(tree, name, help) {
+    if let Ok(family) = own_family(tree, info) {
         family.attach_in_place(count);
     }
 }
 
 /// A family in which the registry tells of itself.
-fn own_family(
-    tree: &Tree,
-    name: &str,
-    help: &str,
-) -> Result<Arc<FamilyCore<Counter>>, RegisterError> {
-    let root = tree.root_labels();
+fn own_family(tree: &Tree, info: &MetricInfo) -> Result<Arc<FamilyCore<Counter>>, RegisterError> {
+    let (root, MetricInfo { name, help, .. }) = (tree.root_labels(), *info);
     tree.index.family(&Wanted { name, help, unit: None, cap: u64::MAX, root: &root })
 }

@@ -36,6 +36,7 @@ mod merge;
 #[cfg(all(test, dynamo_metrics_loom))]
 mod model;
 mod node;
+mod own;
 mod scope;
 mod set;
 mod shown;
@@ -59,6 +60,7 @@ pub use field::{ByEnum, ByName, HasExemplars, IntoBuckets, IntoNative, LetsGo, S
 pub(crate) use gather::Walk;
 pub use lazy::Lazy;
 pub(crate) use merge::Told;
+pub(crate) use own::SETS;
 pub(crate) use scope::Place;
 pub use scope::Scope;
 pub use set::MetricSet;

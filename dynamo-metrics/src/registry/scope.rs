@@ -9,10 +9,12 @@ use super::builder::MetricBuilder;
 use super::catalogue::{Listed, SetInfo};
 use super::error::RegisterError;
 use super::node::{Level, Node, Tree};
+use super::own;
 use super::source::{Asked, Failure};
 use crate::label::{LabelValue, Vocabulary};
 use crate::metric::{
-    Buckets, Counter, FloatCounter, FloatGauge, Gauge, Histogram, Info, StateSet, UpDownCounter,
+    Buckets, Counter, FloatCounter, FloatGauge, Gauge, Histogram, Info, StateSet, Total,
+    UpDownCounter,
 };
 use crate::name::{AUTOMATIC_LABELS, metric_name, prefixed, scope_value};
 use crate::sync::with_maps;
@@ -193,6 +195,11 @@ impl Scope {
         MetricBuilder::new(self, name, help)
     }
 
+    /// A counter that somebody else counts, and whose total is told; its name should end in `_total`.
+    pub fn total(&self, name: &str, help: &str) -> MetricBuilder<Total> {
+        MetricBuilder::new(self, name, help)
+    }
+
     /// A histogram.
     pub fn histogram(&self, name: &str, help: &str) -> MetricBuilder<Histogram> {
         MetricBuilder::new(self, name, help)
@@ -233,7 +240,16 @@ impl Scope {
         &self,
         callback: impl Fn() -> Result<(), Failure> + Send + Sync + 'static,
     ) {
-        self.tree.add_asked(&self.node, &Asked::refresh(Box::new(callback)));
+        self.add_refresh("update_callback", callback);
+    }
+
+    /// The same, for a collector of ours: what goes wrong is counted with its name as `source`.
+    pub(crate) fn add_refresh(
+        &self,
+        source: &'static str,
+        callback: impl Fn() -> Result<(), Failure> + Send + Sync + 'static,
+    ) {
+        self.tree.add_asked(&self.node, &Asked::refresh(source, Box::new(callback)));
     }
 
     /// Exposes how often a value was too many for `values`, as
@@ -262,10 +278,7 @@ impl Scope {
     ) -> Result<(), RegisterError> {
         let overflow = self
             .with_prefix("dynamo_metrics")
-            .counter(
-                "label_overflow_total",
-                "Label values that became _other, as there were too many.",
-            )
+            .counter(own::LABEL_OVERFLOW.name, own::LABEL_OVERFLOW.help)
             .label("label", label)
             .register()?;
         self.add_update_callback(move || overflow.inc_by(values.take_overflowed()));

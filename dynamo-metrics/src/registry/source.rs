@@ -17,6 +17,7 @@ use super::Registry;
 use super::errors::Errors;
 use super::node::{Node, Tree};
 use super::scope::Scope;
+use crate::causes::whole;
 use crate::metric::foreign::{Family, Series};
 #[cfg(feature = "exporter")]
 use crate::name::{AUTOMATIC_LABELS, scope_value};
@@ -32,8 +33,8 @@ pub(crate) struct Asked {
 }
 
 pub(super) enum What {
-    /// Refreshes values of ours.
-    Refresh(Box<Refresh>),
+    /// Refreshes values of ours; by whom its errors are counted.
+    Refresh(&'static str, Box<Refresh>),
     Source(Source),
 }
 
@@ -140,8 +141,8 @@ impl Asked {
         Arc::new(Self { what, busy, free, place })
     }
 
-    pub(super) fn refresh(run: Box<Refresh>) -> Arc<Self> {
-        Self::new(What::Refresh(run))
+    pub(super) fn refresh(name: &'static str, run: Box<Refresh>) -> Arc<Self> {
+        Self::new(What::Refresh(name, run))
     }
 
     /// Runs `run`, once whoever is at it has done; at once or not at all, if that may not be waited
@@ -168,19 +169,19 @@ impl Asked {
 
     /// Runs an update callback, unless somebody is at it already.
     pub(super) fn run_refresh(&self, errors: &Errors) {
-        let What::Refresh(run) = &self.what else { return };
+        let What::Refresh(name, run) = &self.what else { return };
         let (reason, text) = match self.run(Turn::Now, run) {
             None | Some(Ok(Ok(()))) => return,
-            Some(Ok(Err(error))) => ("failed", error.to_string()),
+            Some(Ok(Err(error))) => ("failed", whole(&*error)),
             Some(Err(panic)) => ("panic", panic),
         };
-        errors.count("update_callback", &[], Trouble { reason, count: 1, text });
+        errors.count(name, &[], Trouble { reason, count: 1, text });
     }
 
     pub(crate) fn source(&self) -> Option<&Source> {
         match &self.what {
             What::Source(source) => Some(source),
-            What::Refresh(_) => None,
+            What::Refresh(..) => None,
         }
     }
 

@@ -27,6 +27,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 use dynamo_metrics::collect::gpu::{GpuCollector, Missing};
+use dynamo_metrics::collect::{HostCollector, ProcessCollector, TokioCollector};
 use dynamo_metrics::exporter::{Backends, DEFAULT_ADDRESS, Exporter};
 use dynamo_metrics::health::Health;
 use dynamo_metrics::llm::register_uptime;
@@ -96,6 +97,11 @@ fn main() -> ExitCode {
 
 async fn run(options: Options) -> anyhow::Result<()> {
     let registry = Registry::new();
+
+    // The process, the machine and the runtime.
+    ProcessCollector::register(&registry)?;
+    HostCollector::register(&registry)?;
+    TokioCollector::register(&registry, &tokio::runtime::Handle::current())?;
 
     // The frontend: every request, measured by the layer to the end of its answer.
     let namespace = registry.namespace("quickstart");

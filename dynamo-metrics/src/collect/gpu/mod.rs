@@ -59,11 +59,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::registry::catalogue::Known;
 use crate::registry::{RegisterError, Scope};
 use amdgpu::AmdDriver;
 use nvml::NvmlDriver;
 use pool::Pool;
 use shown::Sets;
+
+/// The sets of this module, for the catalogue.
+pub(super) const SETS: &[Known] = &[
+    Known::of::<base::GpuSet>(),
+    Known::of::<base::DetailSet>(),
+    Known::of::<base::MigSet>(),
+    Known::of::<dcgm::DcgmSet>(),
+    Known::of::<dcgm::DcgmProfileSet>(),
+    Known::of::<dcgm::DcgmMigSet>(),
+];
 
 /// Longest name of a host that becomes a label, as in the domain name system.
 const LONGEST_HOST: usize = 253;

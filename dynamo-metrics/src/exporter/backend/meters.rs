@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use super::FetchStatus;
 use crate::foreign::Collected;
-use crate::label::LabelValue as _;
-use crate::registry::Answer;
+use crate::label::{LabelInfo, LabelValue as _};
+use crate::metric::{FloatGauge, StateSet};
+use crate::registry::catalogue::{MetricInfo, SetInfo};
+use crate::registry::{Answer, DynamicFamily};
+use crate::unit::Unit;
 
 /// What is told of one backend, once it was fetched.
 ///
@@ -23,6 +26,30 @@ struct Last {
     took: Duration,
     series: usize,
     fault: FetchStatus,
+}
+
+const UP: MetricInfo =
+    gauge("dynamo_metrics_backend_up", "Whether the last fetch of the backend gave a page.");
+const DURATION: MetricInfo =
+    gauge("dynamo_metrics_backend_scrape_duration_seconds", "Time that the last fetch took.")
+        .unit(Unit::Seconds);
+const SAMPLES: MetricInfo =
+    gauge("dynamo_metrics_backend_scrape_samples", "Series of the last page that could be used.");
+const ERROR: MetricInfo = MetricInfo::of::<DynamicFamily<StateSet<FetchStatus>, 1>>()
+    .named("dynamo_metrics_backend_error", "What was wrong with the last fetch.")
+    .names::<DynamicFamily<StateSet<FetchStatus>, 1>>(LABELS);
+
+const LABELS: &[LabelInfo] = &[LabelInfo::open("backend")];
+
+pub(in crate::exporter) const INFO: SetInfo =
+    SetInfo::new("Backend", "dynamo_metrics::exporter", "A backend, once it was fetched.")
+        .source("The exporter, at each scrape.")
+        .metrics(&[ERROR, DURATION, SAMPLES, UP]);
+
+const fn gauge(name: &'static str, help: &'static str) -> MetricInfo {
+    MetricInfo::of::<DynamicFamily<FloatGauge, 1>>()
+        .named(name, help)
+        .names::<DynamicFamily<FloatGauge, 1>>(LABELS)
 }
 
 impl Meters {
@@ -48,27 +75,14 @@ impl Meters {
         let labels = [("backend", &*self.backend)];
         let mut told = Collected::new();
         let gauges = [
-            (
-                "dynamo_metrics_backend_up",
-                "Whether the last fetch of the backend gave a page.",
-                f64::from(u8::from(fault == FetchStatus::None)),
-            ),
-            (
-                "dynamo_metrics_backend_scrape_duration_seconds",
-                "Time that the last fetch took.",
-                took.as_secs_f64(),
-            ),
-            (
-                "dynamo_metrics_backend_scrape_samples",
-                "Series of the last page that could be used.",
-                series as f64,
-            ),
+            (&UP, f64::from(u8::from(fault == FetchStatus::None))),
+            (&DURATION, took.as_secs_f64()),
+            (&SAMPLES, series as f64),
         ];
-        for (name, help, value) in gauges {
-            told.gauge(name, help, &labels, value);
+        for (info, value) in gauges {
+            told.gauge(info.name, info.help, &labels, value);
         }
-        let (name, help) = ("dynamo_metrics_backend_error", "What was wrong with the last fetch.");
-        told.state_set(name, help, &labels, FetchStatus::LABELS, fault.index());
+        told.state_set(ERROR.name, ERROR.help, &labels, FetchStatus::LABELS, fault.index());
         told.into_answer()
     }
 }

@@ -15,6 +15,8 @@ use tokio::sync::Semaphore;
 pub(super) use entry::is_name;
 pub use list::{Backends, BackendsError};
 
+pub(super) use meters::INFO;
+
 use fetch::FetchStatus;
 use meters::Meters;
 

@@ -18,7 +18,7 @@ use crate::label::LabelValue;
 use crate::metric::visit::{self, Number, Visitor};
 use crate::metric::{
     Counter, Exemplar, FloatCounter, FloatGauge, Gauge, Histogram, HistogramSnapshot, Info, Metric,
-    MetricKind, NativeSnapshot, Stage, StateSet, UpDownCounter, foreign,
+    MetricKind, NativeSnapshot, Stage, StateSet, Total, UpDownCounter, foreign,
 };
 use crate::registry::Registry;
 
@@ -312,6 +312,7 @@ metrics! {
     Gauge: Gauge,
     FloatGauge: Gauge,
     UpDownCounter: Gauge,
+    Total: Counter,
     Histogram: Histogram,
     Info: Info,
 }

@@ -47,7 +47,7 @@ type Key = (Box<str>, WorkerType, Box<str>);
 #[derive(Debug, MetricSet)]
 #[metric_set(name = "AdmissionMetrics", fixed_prefix = PREFIX)]
 #[expect(clippy::struct_field_names, reason = "they are exposed so")]
-struct AdmissionSet {
+pub(super) struct AdmissionSet {
     /// Requests that wait for a worker.
     #[metric(labels(model, worker_type, policy_class))]
     router_queue_pending_requests: DynamicFamily<Gauge, 3>,

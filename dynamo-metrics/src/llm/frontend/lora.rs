@@ -44,7 +44,7 @@ type Key = (Box<str>, Box<str>);
 #[derive(Debug, MetricSet)]
 #[metric_set(name = "LoraMetrics", fixed_prefix = PREFIX)]
 #[expect(clippy::struct_field_names, reason = "they are exposed so")]
-struct LoraSet {
+pub(super) struct LoraSet {
     /// Workers that an adapter is to be on.
     #[metric(labels(endpoint, lora))]
     lora_replica_factor: DynamicFamily<FloatGauge, 2>,

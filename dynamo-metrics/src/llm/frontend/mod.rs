@@ -36,7 +36,20 @@ use stages::StageSet;
 use workers::{WorkerSet, Workers};
 
 use crate::metric::Counter;
+use crate::registry::catalogue::Known;
 use crate::registry::{MetricSet, RegisterError, Scope};
+
+/// The sets of this module, for the catalogue.
+pub(super) const SETS: &[Known] = &[
+    Known::of::<FrontendSet>(),
+    Known::of::<StageSet>(),
+    Known::of::<WorkerSet>(),
+    Known::of::<GenAiSet>(),
+    Known::of::<VllmSet>(),
+    Known::of::<admission::AdmissionSet>(),
+    Known::of::<lora::LoraSet>(),
+    Known::of::<EventLoopMetrics>(),
+];
 
 /// The model label of a request for a model that is not served, whatever the client called it.
 pub const UNKNOWN_MODEL: &str = "unknown_model";

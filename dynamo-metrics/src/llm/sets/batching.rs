@@ -82,7 +82,7 @@ struct Meter {
 /// The scheduler, once for each batch.
 #[derive(Debug, MetricSet)]
 #[metric_set(name = "BatchMeter", prefix = names::NONE)]
-struct BatchSet {
+pub(super) struct BatchSet {
     /// Milliseconds from the arrival of a request to its first token.
     #[metric(buckets = TTFT)]
     ttft_milliseconds: Histogram,
@@ -116,7 +116,7 @@ struct BatchSet {
 /// The scheduler, once for each batch.
 #[derive(Debug, MetricSet)]
 #[metric_set(name = "BatchMeter, as vllm", fixed_prefix = names::NONE)]
-struct VllmBatchSet {
+pub(super) struct VllmBatchSet {
     /// Requests in the batch.
     #[metric(name = "vllm:num_requests_running")]
     running: Gauge,

@@ -67,7 +67,7 @@ struct Sets {
 /// The engine: where it starts and ends, and at each step of its scheduler.
 #[derive(Debug, MetricSet)]
 #[metric_set(name = "EngineMetrics", prefix = PREFIX)]
-struct EngineSet {
+pub(super) struct EngineSet {
     /// Blocks of the KV cache.
     total_blocks: Lazy<Gauge>,
     /// Share of the KV cache that is in use, from 0 to 1.
@@ -109,7 +109,7 @@ struct EngineSet {
 /// The engine, at each step of its scheduler.
 #[derive(Debug, MetricSet)]
 #[metric_set(name = "EngineMetrics, as vllm", fixed_prefix = names::NONE)]
-struct VllmEngineSet {
+pub(super) struct VllmEngineSet {
     /// Share of the KV cache that is in use, from 0 to 1.
     #[metric(name = "vllm:kv_cache_usage_perc")]
     kv_cache_usage: Lazy<FloatGauge>,

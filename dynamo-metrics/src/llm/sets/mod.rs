@@ -22,6 +22,25 @@ pub use request_plane::{PlaneCall, RequestPlaneMetrics};
 pub use router::{RegisteredWorker, RoutedModel, RouterMetrics};
 pub use work_pool::WorkPoolMetrics;
 
+use crate::registry::catalogue::Known;
+/// The sets of this module, for the catalogue.
+pub(super) const SETS: &[Known] = &[
+    Known::of::<router::RouterSet>(),
+    Known::of::<overhead::OverheadSet>(),
+    Known::of::<RequestPlaneMetrics>(),
+    Known::of::<work_pool::PoolSet>(),
+    Known::of::<work_pool::GateSet>(),
+    Known::of::<engine::EngineSet>(),
+    Known::of::<engine::VllmEngineSet>(),
+    Known::of::<batching::BatchSet>(),
+    Known::of::<batching::VllmBatchSet>(),
+    Known::of::<KvbmMetrics>(),
+    Known::of::<PlannerGauges>(),
+    Known::of::<planner::EngineFamilies>(),
+    Known::of::<plugins::PluginSet>(),
+    Known::of::<operator::OperatorSet>(),
+];
+
 /// The register function of a set that has one field.
 macro_rules! registered_in {
     ($set:ident, $prefix:literal) => {

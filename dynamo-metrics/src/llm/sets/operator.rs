@@ -56,7 +56,7 @@ pub struct OperatorMetrics {
 /// The controller: after each reconciling, in its webhooks, and where it lists what there is.
 #[derive(Debug, MetricSet)]
 #[metric_set(name = "OperatorMetrics", prefix = "dynamo_operator")]
-struct OperatorSet {
+pub(super) struct OperatorSet {
     /// Time of reconciling a resource.
     #[metric(labels(resource_type, namespace, result), unit = seconds, buckets = RECONCILE)]
     reconcile_duration_seconds: DynamicFamily<Histogram, 3>,

@@ -37,7 +37,7 @@ pub struct RouterOverhead(Arc<OverheadSet>);
 /// The router, around each step of choosing a worker.
 #[derive(Debug, MetricSet)]
 #[metric_set(name = "RouterOverhead", prefix = "dynamo_router")]
-struct OverheadSet {
+pub(super) struct OverheadSet {
     /// Milliseconds to hash the blocks of a prompt.
     #[metric(buckets = Buckets::exponential(0.001, 2.0, 15))]
     overhead_block_hashing_ms: Histogram,

@@ -114,7 +114,7 @@ pub struct PlannerGauges {
 #[derive(Debug, MetricSet)]
 #[metric_set(name = "PlannedEngine", prefix = "dynamo_planner")]
 #[expect(clippy::struct_field_names, reason = "they are exposed so")]
-struct EngineFamilies {
+pub(super) struct EngineFamilies {
     /// Tokens of prompts that wait in an engine.
     #[metric(labels(worker_id, dp_rank), of_workers, unit = tokens)]
     engine_queued_prefill_tokens: DynamicFamily<Gauge, 2>,

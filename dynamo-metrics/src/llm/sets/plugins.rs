@@ -48,7 +48,7 @@ pub struct PluginMetrics {
 /// The planner, where it calls a plugin and takes its answer.
 #[derive(Debug, MetricSet)]
 #[metric_set(name = "PluginMetrics", prefix = "dynamo_planner")]
-struct PluginSet {
+pub(super) struct PluginSet {
     /// Calls of plugins, by what they said.
     #[metric(labels(plugin_id, stage, result))]
     plugin_evaluations_total: DynamicFamily<Counter, 3>,

@@ -68,7 +68,7 @@ type WorkerKey = (u64, Option<u32>, WorkerType);
 #[derive(Debug, MetricSet)]
 #[metric_set(name = "RouterMetrics", prefix = PREFIX)]
 #[expect(clippy::struct_field_names, reason = "they are exposed so")]
-struct RouterSet {
+pub(super) struct RouterSet {
     /// Requests that came to the router.
     router_requests_started_total: Counter,
     /// Requests that went on to a worker.

@@ -51,7 +51,7 @@ struct Sets {
 /// The worker, where it takes messages and runs them.
 #[derive(Debug, MetricSet)]
 #[metric_set(name = "WorkPoolMetrics", prefix = "dynamo_work_handler")]
-struct PoolSet {
+pub(super) struct PoolSet {
     /// Time from a message being sent to its being received, by the clocks of both.
     #[metric(unit = seconds, buckets = TRANSIT)]
     network_transit_seconds: Histogram,
@@ -79,7 +79,7 @@ struct PoolSet {
 /// The worker, where it takes messages and runs them.
 #[derive(Debug, MetricSet)]
 #[metric_set(name = "WorkPoolMetrics, gate", fixed_prefix = "dynamo")]
-struct GateSet {
+pub(super) struct GateSet {
     /// Requests that were turned away.
     rejection_request_total: Counter,
     /// Requests that the engine has.

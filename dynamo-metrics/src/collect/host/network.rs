@@ -1,0 +1,196 @@
+//! What networks carry.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::devices::Devices;
+use super::{Part, Tree};
+use crate::clock::{self, Instant};
+use crate::collect::error::CollectError;
+use crate::collect::files::number;
+use crate::collect::told::tell_of;
+use crate::metric::{FloatGauge, Total};
+use crate::registry::{DynamicFamily, MetricSet};
+
+const DEV: &str = "net/dev";
+
+/// Most devices that are shown.
+const MOST: usize = 512;
+
+/// How often devices are asked for what is not in the list of all of them.
+const ASK_EVERY: Duration = Duration::from_secs(10);
+
+/// Network devices.
+///
+/// # Source
+/// `/proc/net/dev`.
+#[derive(Debug, MetricSet)]
+#[metric_set(name = "HostNetworks", fixed_prefix = "node_network")]
+pub(super) struct NetworkSet {
+    /// Bytes received.
+    #[metric(labels(device), unit = bytes)]
+    receive_bytes_total: DynamicFamily<Total, 1>,
+    /// Packets received.
+    #[metric(labels(device))]
+    receive_packets_total: DynamicFamily<Total, 1>,
+    /// Packets that came damaged.
+    #[metric(labels(device))]
+    receive_errs_total: DynamicFamily<Total, 1>,
+    /// Packets that came and were dropped.
+    #[metric(labels(device))]
+    receive_drop_total: DynamicFamily<Total, 1>,
+    /// Bytes sent.
+    #[metric(labels(device), unit = bytes)]
+    transmit_bytes_total: DynamicFamily<Total, 1>,
+    /// Packets sent.
+    #[metric(labels(device))]
+    transmit_packets_total: DynamicFamily<Total, 1>,
+    /// Packets that could not be sent.
+    #[metric(labels(device))]
+    transmit_errs_total: DynamicFamily<Total, 1>,
+    /// Packets that were to be sent and were dropped.
+    #[metric(labels(device))]
+    transmit_drop_total: DynamicFamily<Total, 1>,
+    /// 1 if the device is up, 0 if not.
+    ///
+    /// # Source
+    /// `/sys/class/net/*/operstate`, every ten seconds at most.
+    #[metric(labels(device))]
+    up: DynamicFamily<FloatGauge, 1>,
+    /// How many bytes the device carries in a second, where it knows.
+    ///
+    /// # Source
+    /// `/sys/class/net/*/speed`, every ten seconds at most.
+    #[metric(labels(device), unit = bytes)]
+    speed_bytes: DynamicFamily<FloatGauge, 1>,
+}
+
+pub(super) struct Networks {
+    set: Arc<NetworkSet>,
+    devices: Devices<String>,
+    /// What was found out of each, which is asked for again after a while: drivers may be slow to say.
+    links: HashMap<String, Link>,
+    asked: Option<Instant>,
+}
+
+/// Whether a device is up, and how many bytes it carries in a second.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    up: Option<f64>,
+    speed: Option<f64>,
+}
+
+impl Networks {
+    pub(super) fn new(set: Arc<NetworkSet>) -> Self {
+        let devices = Devices::new("network devices", MOST);
+        Self { set, devices, links: HashMap::new(), asked: None }
+    }
+
+    /// Whether every line is one of the kernel's.
+    fn read_lines(&mut self, text: &str, tree: &Tree) -> bool {
+        let mut are_valid = true;
+        // The first two are titles.
+        for line in text.lines().skip(2) {
+            let parsed = parse(line);
+            let Some((name, values)) = parsed else {
+                are_valid = false;
+                continue;
+            };
+            if self.devices.admit(name) {
+                self.set.show(name, Some(values));
+                let link = self.links.get(name).copied().unwrap_or_else(|| Link::ask(name, tree));
+                self.links.entry(name.to_owned()).or_insert(link);
+                tell_of(&self.set.up, [name], link.up);
+                tell_of(&self.set.speed_bytes, [name], link.speed);
+            }
+        }
+        are_valid
+    }
+}
+
+impl Part for Networks {
+    fn read(&mut self, tree: &Tree) -> Result<(), CollectError> {
+        let (text, result) = match tree.read_of_process(DEV) {
+            Ok(text) => (text, Ok(())),
+            Err(error) => (String::new(), Err(error)),
+        };
+        self.devices.begin();
+        if self.asked.is_none_or(|asked| asked.elapsed() >= ASK_EVERY) {
+            self.links.clear();
+            self.asked = Some(clock::now());
+        }
+        let are_valid = self.read_lines(&text, tree);
+        let ended = self.devices.end(|name| {
+            self.set.show(name, None);
+            self.set.up.remove([name]);
+            self.set.speed_bytes.remove([name]);
+        });
+        result?;
+        ended?;
+        if are_valid { Ok(()) } else { Err(tree.missing(DEV, "numbers of a device")) }
+    }
+}
+
+impl Link {
+    fn ask(name: &str, tree: &Tree) -> Self {
+        let say = |file: &str| tree.read(&format!("sys/class/net/{name}/{file}")).ok();
+        let up = say("operstate").map(|state| f64::from(u8::from(state.trim() == "up")));
+        // In millions of bits; what has no speed says -1, or nothing.
+        let speed = say("speed").and_then(|speed| number(speed.trim()));
+        Self { up, speed: speed.map(|speed| speed * 125e3) }
+    }
+}
+
+/// A device, and what it received and sent: bytes, packets, errors, drops, of each.
+fn parse(line: &str) -> Option<(&str, [f64; 8])> {
+    let (name, values) = line.rsplit_once(':')?;
+    let name = name.trim();
+    // It is part of a path.
+    if name.is_empty() || name.contains('/') || matches!(name, "." | "..") {
+        return None;
+    }
+    let values: Option<Vec<f64>> = values.split_ascii_whitespace().map(number).collect();
+    let values = values.filter(|values| values.len() >= 12)?;
+    Some((name, [0, 1, 2, 3, 8, 9, 10, 11].map(|i| values[i])))
+}
+
+impl NetworkSet {
+    /// Shows what a device carried, or no longer.
+    fn show(&self, name: &str, values: Option<[f64; 8]>) {
+        for (i, family) in [
+            &self.receive_bytes_total,
+            &self.receive_packets_total,
+            &self.receive_errs_total,
+            &self.receive_drop_total,
+            &self.transmit_bytes_total,
+            &self.transmit_packets_total,
+            &self.transmit_errs_total,
+            &self.transmit_drop_total,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            tell_of(family, [name], values.map(|values| values[i]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_name_and_sixteen_numbers() {
+        let numbers = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16";
+        let wanted = [1.0, 2.0, 3.0, 4.0, 9.0, 10.0, 11.0, 12.0];
+        for (line, name) in [("  eth0: ", "eth0"), ("lo:", "lo"), ("eth0:1:", "eth0:1")] {
+            assert_eq!(parse(&format!("{line}{numbers}")), Some((name, wanted)));
+        }
+        for line in
+            ["", "eth0", ":1 2", "../x: 1 2 3 4 5 6 7 8 9 10 11 12", "eth0: 1 2 3", "eth0: a"]
+        {
+            assert_eq!(parse(line), None, "{line}");
+        }
+    }
+}
