@@ -200,6 +200,6 @@ mod tests {
         assert_eq!(FailureClass::LABELS[0], "Unknown");
         assert_eq!(FailureClass::BackendStreamIncomplete.as_label(), "BackendStreamIncomplete");
         let dotted = |reason: &&str| reason.split_once('.').is_some();
-        assert!(FailureReason::LABELS.iter().all(|reason| dotted(reason)));
+        assert!(FailureReason::LABELS.iter().all(dotted));
     }
 }
