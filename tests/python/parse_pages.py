@@ -41,6 +41,11 @@ def main():
         "dynamo_component_uptime_seconds",
         "dynamo_metrics_exporter_",
         "dynamo_metrics_backend_scrape_duration_seconds",
+        # And what the machine does meanwhile.
+        "dynamo_metrics_host_",
+        "node_",
+        "process_",
+        "tokio_",
     )
     odd = [key for key in old.keys() ^ new.keys() if not key[0].startswith(moving)]
     if odd:

@@ -67,7 +67,12 @@ fn promtool_and_python_find_nothing_wrong() {
         .output()
         .unwrap();
     let said = [checked.stdout, checked.stderr].concat();
-    assert!(checked.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+    let said = String::from_utf8_lossy(&said);
+    // The kernel's own words for its memory have big letters, and node_exporter's names have them too.
+    let is_known = |line: &&str| line.starts_with("node_memory_") && line.ends_with("'camelCase'");
+    let faults: Vec<&str> = said.lines().filter(|line| !is_known(line)).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(checked.status.success() || !said.is_empty(), "it checked nothing: {}", checked.status);
 
     let parsed = python("parse_pages.py").args([&text_file, &openmetrics_file]).output().unwrap();
     assert!(parsed.status.success(), "{}", String::from_utf8_lossy(&parsed.stderr));
