@@ -58,7 +58,10 @@ fn asked_within_a_runtime() -> anyhow::Result<Field> {
     let runtime = runtime()?;
     let registry = Registry::new();
     collectors(&registry, &runtime)?;
-    Ok(vec![(OURS.to_owned(), timed(move || runtime.block_on(async { Ok(encode::text(&registry).len()) })))])
+    Ok(vec![(
+        OURS.to_owned(),
+        timed(move || runtime.block_on(async { Ok(encode::text(&registry).len()) })),
+    )])
 }
 
 fn everything(registry: &Registry, runtime: &Runtime) -> anyhow::Result<()> {

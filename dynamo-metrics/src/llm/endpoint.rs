@@ -171,6 +171,8 @@ pub struct EndpointBuilder<'a> {
 pub(super) struct Kept {
     /// The endpoints that attributes use here.
     pub(super) known: Known,
+    /// The choices of whoever registered the endpoint here first.
+    options: OnceLock<EndpointOptions>,
     /// When uptime was first registered here.
     started: OnceLock<Instant>,
 }
@@ -218,6 +220,12 @@ impl EndpointMetrics {
     /// Registers the set in `scope`, with choices.
     pub fn builder(scope: &Scope) -> EndpointBuilder<'_> {
         EndpointBuilder { scope, labels: &[], options: EndpointOptions::new(), upstream: false }
+    }
+
+    /// The choices that the endpoint of this place was registered with, or the defaults.
+    pub(super) fn options_at(place: &Scope) -> EndpointOptions {
+        let kept: Option<&Kept> = place.slot();
+        kept.and_then(|kept| kept.options.get()).cloned().unwrap_or_default()
     }
 
     /// Requests that are being answered now.
@@ -413,6 +421,9 @@ impl<'a> EndpointBuilder<'a> {
         let Self { scope, labels, options, upstream } = self;
         // Places count up from zero, so that no place has the number of an upstream.
         let id = if upstream { NEXT_UPSTREAM.fetch_sub(1, Ordering::Relaxed) } else { scope.id() };
+        if let Some(Kept { options: kept, .. }) = scope.slot().filter(|_| !upstream) {
+            kept.get_or_init(|| options.clone());
+        }
         let mut scope = scope.or_prefix(PREFIX);
         for (names, buckets) in [
             (DURATIONS, &options.duration_buckets),

@@ -54,7 +54,8 @@ pub(super) struct StreamSet {
     /// Time from the start of a request to its first token.
     ///
     /// # Source
-    /// From the call of the service to the first frame with content being handed on.
+    /// From the call of the service to the first frame with content being handed on, if the endpoint's
+    /// options say nothing else.
     #[metric(unit = seconds, buckets = tokens::ttft_buckets, native)]
     time_to_first_token_seconds: Lazy<Histogram>,
     /// Time from the start of a request to the first token after its reasoning.
@@ -67,7 +68,8 @@ pub(super) struct StreamSet {
     /// Time between two tokens of one answer.
     ///
     /// # Source
-    /// From one frame with content being handed on to the next, spread over the tokens of that.
+    /// From one frame with content being handed on to the next, spread over the tokens of that, if the
+    /// endpoint's options say nothing else.
     #[metric(unit = seconds, buckets = tokens::itl_buckets, native = tokens::ITL_NATIVE)]
     inter_token_latency_seconds: Lazy<Histogram>,
     /// Part of the time between two tokens in which the second was asked for.
@@ -94,7 +96,7 @@ pub(super) struct StreamSet {
     /// Tokens generated; a chunk is one where its tokens are not told.
     #[metric(unit = tokens)]
     output_tokens_total: Lazy<Counter>,
-    /// Those of the output tokens that are chunks whose tokens nobody told.
+    /// Those of the output tokens that are chunks whose tokens nobody told; counted at the end.
     #[metric(unit = tokens)]
     estimated_output_tokens_total: Lazy<Counter>,
     /// Tokens of prompts, as answers tell them.

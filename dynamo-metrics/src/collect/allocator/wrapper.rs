@@ -13,8 +13,8 @@ use super::count;
 /// It wraps any: [`System`], or that of `jemalloc` or `mimalloc`. All of them count together.
 ///
 /// # Cost
-/// Two additions to a row of the thread's own, 2 ns or so for a block that is allocated and given back.
-/// Past 128 threads at once, those that came last share a row, and pay some 20 ns.
+/// Two additions to a row of the thread's own for a block that is allocated and given back.
+/// Past 128 threads at once, those that came last share a row, and pay for atomic additions.
 ///
 /// # Examples
 /// ```

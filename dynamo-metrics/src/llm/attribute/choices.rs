@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::llm::call::{Cancelled, Terms};
 use crate::llm::endpoint::EndpointMetrics;
-use crate::llm::options::EndpointOptions;
 use crate::llm::slo::Slo;
 use crate::metric::Buckets;
 use crate::registry::{RegisterError, Scope};
@@ -116,14 +115,21 @@ impl Choices {
         place: &Scope,
         labels: &[(&str, &str)],
     ) -> Result<EndpointMetrics, RegisterError> {
-        let mut options = EndpointOptions::new().slo(self.slo);
-        options.exemplars = self.exemplars;
-        let buckets = |bounds: Option<&[f64]>| {
-            bounds.map(|bounds| Buckets::new(bounds.iter().copied())).transpose()
-        };
-        options.duration_buckets = buckets(self.duration)?;
-        options.first_token_buckets = buckets(self.ttft)?;
-        options.inter_token_buckets = buckets(self.itl)?;
+        // What a layer chose for the endpoint holds here too, as far as nothing else is said.
+        let mut options = EndpointMetrics::options_at(place);
+        if !self.slo.is_empty() {
+            options.slo = self.slo;
+        }
+        options.exemplars |= self.exemplars;
+        for (said, place) in [
+            (self.duration, &mut options.duration_buckets),
+            (self.ttft, &mut options.first_token_buckets),
+            (self.itl, &mut options.inter_token_buckets),
+        ] {
+            if let Some(bounds) = said {
+                *place = Some(Buckets::new(bounds.iter().copied())?);
+            }
+        }
         EndpointMetrics::builder(place).labels(labels).options(&options).register()
     }
 }
