@@ -35,7 +35,7 @@ pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
             .env("RUSTDOCFLAGS", "-D warnings"),
     )?;
     // The stories start these programs; built here, no test's time goes into it.
-    step("programs", &mut cargo(root, &["build", "--bin", "quickstart", "--bin", "proxy"]))?;
+    step("programs", &mut cargo(root, &["build", "-p", "dynamo-metrics-examples", "--bins"]))?;
     if has_nextest(root) {
         step("tests", &mut cargo(root, &["nextest", "run", "--no-fail-fast"]))?;
     } else {

@@ -15,7 +15,7 @@ use crate::cell::{FloatLevel, TooManyColumns};
 /// out.
 ///
 /// # Cost
-/// One atomic that is written. Who counts by itself takes a [`Counter`](super::Counter).
+/// One atomic that is written. Who counts by itself takes a [`Counter`].
 ///
 /// # Examples
 /// ```

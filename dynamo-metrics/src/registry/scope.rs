@@ -289,7 +289,7 @@ impl Scope {
     /// its update callbacks, and the memory of both.
     ///
     /// Handles that are still there record to values that nobody sees. Whoever registers through
-    /// this handle again gets [`RegisterError::ScopeRemoved`](super::RegisterError::ScopeRemoved);
+    /// this handle again gets [`RegisterError::ScopeRemoved`];
     /// whoever asks the scope above for the name gets a new, empty one. The root cannot go; all that
     /// is in it does.
     ///
