@@ -8,7 +8,7 @@
 use crate::library::OURS;
 use crate::race::Figures;
 use crate::row::bare::{ARRAY, CELL, FLOAT, HASH, OWN};
-use crate::row::{clock, collect, heap, layer, record, scrape, tail};
+use crate::row::{attribute, clock, collect, compile, heap, layer, record, scrape, tail};
 
 /// Past a budget by no more than this is put down to the machine.
 pub(crate) const TOLERANCE: f64 = 1.25;
@@ -52,7 +52,7 @@ pub(crate) struct Verdict {
 }
 
 /// Every budget, in the order of the report.
-pub(crate) const ALL: [Budget; 24] = [
+pub(crate) const ALL: [Budget; 26] = [
     beside(record::COUNTER, 1.0, &[at(record::COUNTER, CELL, 0.25), at(record::COUNTER, OWN, 5.0)]),
     beside(
         record::COUNTER_2,
@@ -89,6 +89,8 @@ pub(crate) const ALL: [Budget; 24] = [
     beside(layer::REQUEST, 150.0, &[at(layer::REQUEST, layer::TRACE, 181.0)]),
     beside(layer::FRAME, 25.0, &[at(layer::FRAME, layer::TRACE, 46.0)]),
     beside(layer::EVENT, 120.0, &[at(layer::EVENT, HASH, 23.7), at(layer::EVENT, OWN, 5.0)]),
+    beside(attribute::ADDED, 60.0, &[at(attribute::ADDED, attribute::AUTOMETRICS, 210.0)]),
+    beside(compile::COMPILE, 1.3, &[at(compile::COMPILE, compile::TRACING, 1.0)]),
     always(heap::REQUEST, 0.0),
     always(heap::FRAME, 0.0),
     beside(clock::READ, 1.0, &[at(clock::READ, clock::QUANTA, 1.0)]),

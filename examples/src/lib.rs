@@ -1,9 +1,11 @@
 //! What the programs share: where they listen, when they stop, what they say.
 
 use std::io::Write as _;
+use std::task::Poll;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Listens at `address`, which is the value of `option`.
 ///
@@ -14,17 +16,26 @@ pub async fn bind(option: &str, address: &str) -> anyhow::Result<TcpListener> {
     listener.with_context(|| format!("cannot listen on {address} (choose another by {option})"))
 }
 
-/// Waits until the program is asked to stop: Ctrl-C, or a termination signal.
-pub async fn interrupt() {
-    use tokio::signal::unix::{SignalKind, signal};
+/// Who asks the program to stop: Ctrl-C, or a termination signal.
+#[derive(Debug)]
+pub struct Interrupts([Option<Signal>; 2]);
 
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+impl Interrupts {
+    /// Listens from now on: before anybody is told that the program runs, since until then a signal
+    /// ends it at once.
+    #[must_use]
+    pub fn listen() -> Self {
+        let listen = |kind| signal(kind).ok();
+        Self([SignalKind::interrupt(), SignalKind::terminate()].map(listen))
+    }
+
+    /// Waits until somebody asks.
+    pub async fn next(&mut self) {
+        std::future::poll_fn(|cx| {
+            let asked = self.0.iter_mut().flatten().any(|signal| signal.poll_recv(cx).is_ready());
+            if asked { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 }
 

@@ -71,6 +71,12 @@ fn the_real_clients_tokens_are_counted_alike_at_the_proxy_and_upstream() {
     assert_eq!(gaps(&proxy, "component"), gaps(&proxy, "upstream"));
     let counted = frontend(&upstream, "inter_token_latency_seconds_count");
     assert!((counted - 2.0..=counted).contains(&gaps(&proxy, "upstream")), "{counted}");
+    // The proxy reads no request: the answers say which model they are of.
+    let demo = [("model", "demo")];
+    for name in ["output_tokens_total", "time_to_first_token_seconds_count"] {
+        let name = format!("dynamo_frontend_{name}");
+        assert_eq!(proxy.sum(&name, &demo), upstream.sum(&name, &demo), "{name}");
+    }
     let endpoints = [("endpoint", "chat_completions"), ("request_type", "stream")];
     assert!(proxy.sum("dynamo_frontend_requests_total", &endpoints) > Some(0.0));
 }

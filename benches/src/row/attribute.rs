@@ -14,7 +14,8 @@ use crate::library::{OURS, text};
 use crate::page::total;
 use crate::race::{Added, Contender, Field};
 
-const ADDED: &str = "attribute, added to an async fn";
+pub(crate) const ADDED: &str = "attribute, added to an async fn";
+pub(crate) const AUTOMETRICS: &str = "autometrics";
 const ADDED_PLAIN: &str = "attribute, added to a plain fn";
 
 static SCOPE: LazyLock<Scope> = LazyLock::new(|| Registry::global().component("bench"));
@@ -117,7 +118,7 @@ fn peers() -> Field {
         Ok(())
     };
     vec![
-        ("autometrics".to_owned(), added(|| with_autometrics(1), check)),
+        (AUTOMETRICS.to_owned(), added(|| with_autometrics(1), check)),
         ("tracing::instrument, no subscriber".to_owned(), added(|| with_tracing(1), |_| Ok(()))),
     ]
 }

@@ -1,9 +1,10 @@
 //! The operations, and who takes part in each.
 
-mod attribute;
+pub(crate) mod attribute;
 pub(crate) mod bare;
 pub(crate) mod clock;
 pub(crate) mod collect;
+pub(crate) mod compile;
 pub(crate) mod heap;
 pub(crate) mod layer;
 #[cfg(feature = "peers")]
@@ -101,6 +102,7 @@ pub(crate) fn all() -> Vec<Row> {
     rows.extend(collect::rows());
     rows.extend(layer::rows());
     rows.extend(attribute::rows());
+    rows.extend(compile::rows());
     rows.extend(clock::rows());
     rows
 }

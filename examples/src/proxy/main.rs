@@ -39,7 +39,7 @@ use dynamo_metrics::exporter::Exporter;
 use dynamo_metrics::health::Health;
 use dynamo_metrics::llm::{FrontendMetrics, register_uptime};
 use dynamo_metrics::registry::Registry;
-use dynamo_metrics_examples::{bind, interrupt, say};
+use dynamo_metrics_examples::{Interrupts, bind, say};
 use dynamo_metrics_tower::{ConnectionMetrics, MetricsLayer};
 use tokio::sync::watch;
 use tower_layer::Layer as _;
@@ -64,6 +64,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> anyhow::Result<()> {
+    let mut interrupts = Interrupts::listen();
     let registry = Registry::new();
     let namespace = registry.namespace("proxy");
 
@@ -113,7 +114,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let exported = tokio::spawn(metrics.serve(until(metrics_stopped)));
     health.ready();
 
-    interrupt().await;
+    interrupts.next().await;
     // Whoever balances load sends no more.
     let stopping = health.hold("stopping");
     let _ = stop.send(true);
@@ -127,7 +128,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     });
     tokio::select! {
         _ = drained => {}
-        () = interrupt() => {}
+        () = interrupts.next() => {}
     }
     // The exporter goes last, so that a scrape can still see how it ended.
     let _ = stop_metrics.send(true);

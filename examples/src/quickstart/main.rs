@@ -32,7 +32,7 @@ use dynamo_metrics::exporter::{Backends, DEFAULT_ADDRESS, Exporter};
 use dynamo_metrics::health::Health;
 use dynamo_metrics::llm::register_uptime;
 use dynamo_metrics::registry::Registry;
-use dynamo_metrics_examples::{bind, interrupt, say};
+use dynamo_metrics_examples::{Interrupts, bind, say};
 use tokio::sync::watch;
 
 use api::App;
@@ -96,6 +96,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> anyhow::Result<()> {
+    let mut interrupts = Interrupts::listen();
     let registry = Registry::new();
 
     // The process, the machine and the runtime.
@@ -161,7 +162,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     ));
 
     tokio::select! {
-        () = interrupt() => {}
+        () = interrupts.next() => {}
         () = timeout(options.duration) => {}
         ended = &mut served => ended.context("the server ended by itself")??,
     }
@@ -181,7 +182,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     });
     tokio::select! {
         _ = drained => {}
-        () = interrupt() => {}
+        () = interrupts.next() => {}
     }
     // The exporter goes last, so that a scrape can still see how it ended.
     let _ = stop_metrics.send(true);
