@@ -1,5 +1,6 @@
 //! The sets of this module, for the catalogue. A new one is a line here; a test says which is missing.
 
+use super::attribute::DescriptionSet;
 use super::connection::ConnectionMetrics;
 use super::endpoint::{EndpointSet, PREFIX, UptimeSet};
 use super::grpc::GrpcSet;
@@ -15,6 +16,9 @@ const ENDPOINTS: &[&str] = &[PREFIX, "dynamo_upstream"];
 /// What a layer may tell requests apart by.
 const METHOD: &[LabelInfo] = &[LabelInfo::open("method")];
 
+/// What code says of an endpoint.
+const HELP: &[LabelInfo] = &[LabelInfo::open("help")];
+
 /// Those of endpoints.
 const OF_ENDPOINTS: &[Known] = &[
     Known::of::<EndpointSet>().under(ENDPOINTS).with(METHOD),
@@ -24,6 +28,7 @@ const OF_ENDPOINTS: &[Known] = &[
     Known::of::<RejectMetrics>(),
     Known::of::<ConnectionMetrics>(),
     Known::of::<UptimeSet>(),
+    Known::of::<DescriptionSet>().with(HELP),
 ];
 
 pub(crate) const SETS: &[&[Known]] = &[OF_ENDPOINTS, super::frontend::SETS, super::sets::SETS];

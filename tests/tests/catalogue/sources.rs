@@ -45,8 +45,14 @@ fn sets(source: &str) -> Vec<String> {
         if after[own.len()..].starts_with('(') {
             continue;
         }
-        let named =
-            head.split("metric_set(name = \"").nth(1).and_then(|rest| rest.split('"').next());
+        // What a macro makes has the name that the macro is given.
+        if own.is_empty() {
+            continue;
+        }
+        let said = head.split("metric_set(").nth(1).and_then(|rest| rest.split(")]").next());
+        let named = said
+            .and_then(|said| said.split("name = \"").nth(1))
+            .and_then(|rest| rest.split('"').next());
         found.push(named.map_or(own, str::to_owned));
     }
     found

@@ -28,7 +28,7 @@ pub use ends::{
     Refuses, ResultEnd, Rewrap, Status, StatusEnd, Tag, ToBodyEnd, ValueEnd, fail, run, take,
 };
 pub use future::{Measured, measured};
-pub(super) use site::Known;
 pub use site::{__dynamo_metrics_scope, Site, start};
+pub(super) use site::{DescriptionSet, Known};
 pub use streams::{Bytes, Chunk, IsResult, IsValue, any, ask, metered, metered_bytes, one};
 pub use verdict::{Fallible, error_if, error_label, ok_if, traced};

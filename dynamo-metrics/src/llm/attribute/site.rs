@@ -11,10 +11,22 @@ use foldhash::fast::FixedState;
 use super::Choices;
 use crate::llm::call::Call;
 use crate::llm::endpoint::{EndpointMetrics, Kept, PREFIX, WeakEndpoint};
-use crate::registry::{Place, Registry, Scope};
+use crate::metric::Info;
+use crate::registry::{MetricSet, Place, Registry, Scope};
 
 /// Most endpoints that an attribute remembers; others are looked up in the tree.
 const MOST_REMEMBERED: usize = 32;
+
+/// What is said of an endpoint in its code.
+///
+/// # Source
+/// The doc comment of the function under `#[instrumented_endpoint]`, or its argument `help`.
+#[derive(Debug, MetricSet)]
+#[metric_set(prefix = PREFIX)]
+pub(in crate::llm) struct DescriptionSet {
+    /// What an endpoint does.
+    _endpoint_info: Info,
+}
 
 /// The endpoints that attributes use at one node of the tree; `None` for one that cannot be
 /// registered.
@@ -174,8 +186,7 @@ impl Known {
         if help.is_empty() || self.described.swap(true, Ordering::Relaxed) {
             return;
         }
-        let info = place.or_prefix(PREFIX).info("endpoint_info", "What an endpoint does.");
-        if let Err(error) = info.label("help", help).register() {
+        if let Err(error) = DescriptionSet::register_with(place, &[("help", help)]) {
             let error: &dyn std::error::Error = &error;
             tracing::error!(help, error, "an endpoint cannot be described");
         }
