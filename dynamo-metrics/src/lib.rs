@@ -110,7 +110,7 @@ pub mod __private {
         Choices, Chunk, Fallible, IntoResponseEnd, IsResult, IsValue, MayRefuse, MaybeResponse,
         Measured, Reader, Refuses, ResultEnd, Rewrap, Site, Status, StatusEnd, Tag, ToBodyEnd,
         ValueEnd, any, ask, error_if, error_label, fail, measured, metered, metered_bytes, ok_if,
-        one, run, start, take, time_bounds, traced,
+        one, refused, run, start, take, time_bounds, traced,
     };
     pub use crate::registry::catalogue::{MetricInfo, SetInfo};
     pub use crate::registry::{

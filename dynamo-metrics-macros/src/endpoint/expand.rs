@@ -7,14 +7,14 @@ use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Block, Expr, ExprArray, ExprAsync, ExprLit, FnArg, Ident, Lit, LitFloat, PatIdent, ReturnType,
-    Signature, Stmt, Token, Type, parse_quote, parse_quote_spanned,
+    Attribute, Block, Expr, ExprArray, ExprAsync, ExprField, ExprLit, FnArg, Ident, ImplItemFn,
+    Item, Lit, LitFloat, PatIdent, ReturnType, Stmt, Token, Type, parse_quote, parse_quote_spanned,
 };
 
 use super::Endpoint;
 use super::finish::Code;
 use super::parse::{Arguments, Cancelled, Objective};
-use super::returns::{Kind, Returns, bare};
+use super::returns::{Kind, Returns, bare, outlives};
 
 /// How the body is made to come back here, whatever way it is left.
 enum Form {
@@ -25,8 +25,10 @@ enum Form {
 pub(super) fn expand(endpoint: Endpoint) -> TokenStream {
     let code = Code::new(&endpoint.home, &endpoint.arguments);
     let begin = begin(&code, &endpoint);
+    // A future that outlives what the function was lent cannot look at it.
+    let late = !(outlives(&endpoint.function.sig.output) && names_parameters(&endpoint));
     let Endpoint { mut function, returns, .. } = endpoint;
-    let wholes = mutable_names(&function.sig);
+    let wholes = assigned_names(&function);
     let output = function.sig.output.clone();
     let span = at(function.block.span());
     let mut body = std::mem::replace(&mut function.block, parse_quote!({}));
@@ -37,18 +39,22 @@ pub(super) fn expand(endpoint: Endpoint) -> TokenStream {
     };
     let nested = match &returns.kind {
         Kind::Future { output, output_type, .. } => {
-            let alone = body.stmts.len() == 1;
-            tail(&mut body).map(|tail| (tail, alone, output, output_type))
+            // Of what is not written, only the whole function says what it is.
+            let is_written = !matches!(**output_type, Type::Infer(_));
+            let alone = body.stmts.len() == 1 && is_written && late;
+            tail(&mut body).map(|tail| (tail, alone, is_written, output, output_type))
         }
         _ => None,
     };
-    let alone = nested.is_some_and(|(tail, alone, returns, output)| {
+    let alone = nested.is_some_and(|(tail, alone, is_written, returns, output)| {
         let form = Form::Async(tail.capture);
         let output = ReturnType::Type(Token![->](span), output.clone());
         if alone {
             let whole = std::mem::replace(&mut tail.block, parse_quote!({}));
             tail.block = around(&code, &begin, whole, &form, returns, &output, &[]);
-        } else if let Some(fake_return) = fake_return(&output) {
+            // What the start of the call names is the block's own.
+            tail.capture = Some(Token![move](span));
+        } else if let Some(fake_return) = fake_return(&output).filter(|_| is_written) {
             tail.block.stmts.insert(0, parse_quote!(#fake_return));
         }
         alone
@@ -209,7 +215,7 @@ fn choices(home: &TokenStream, arguments: &Arguments, help: &str) -> TokenStream
             let span = at(bounds.span());
             let home = path_at(home, span);
             let checked = quote_spanned!(span=> #home::time_bounds(&#bounds));
-            choices.extend(quote!(.#key({ const __DYNAMO_METRICS_BOUNDS: &[f64] = #checked; __DYNAMO_METRICS_BOUNDS })));
+            choices.extend(quote!(.#key({ const __DYNAMO_METRICS_BOUNDS: &[::core::primitive::f64] = #checked; __DYNAMO_METRICS_BOUNDS })));
         };
         if let Some(bounds) = &buckets.duration {
             add("duration_buckets", bounds);
@@ -246,7 +252,12 @@ fn choices(home: &TokenStream, arguments: &Arguments, help: &str) -> TokenStream
 /// An expression that may stand after `&`.
 fn operand(expression: &Expr) -> Expr {
     match expression {
-        Expr::Binary(_) | Expr::Cast(_) | Expr::Range(_) | Expr::Assign(_) | Expr::Closure(_) => {
+        Expr::Binary(_)
+        | Expr::Cast(_)
+        | Expr::Range(_)
+        | Expr::Assign(_)
+        | Expr::Closure(_)
+        | Expr::Struct(_) => {
             parse_quote_spanned!(at(expression.span())=> (#expression))
         }
         other => other.clone(),
@@ -266,32 +277,70 @@ fn floats(bounds: &Expr) -> Expr {
     Expr::Array(ExprArray { elems: elems.collect(), ..array.clone() })
 }
 
-/// Arguments that the body may assign to. A block that moves captures fields one by one, and the
-/// compiler would warn of assignments to a field that nobody else reads; named once, they are
+/// Whether a function's body was measured before.
+pub(super) fn is_measured(function: &ImplItemFn) -> bool {
+    let mut body = function.block.clone();
+    let is = |body: &Block| {
+        let Some(Stmt::Item(Item::Use(it))) = body.stmts.first() else { return false };
+        it.tree.to_token_stream().to_string().ends_with("__private as __dynamo_metrics")
+    };
+    is(&body) || tail(&mut body).is_some_and(|tail| is(&tail.block))
+}
+
+/// Whether what starts a call names what the function was called with.
+fn names_parameters(endpoint: &Endpoint) -> bool {
+    let exemplar = endpoint.arguments.exemplar.as_ref();
+    let trace = exemplar.and_then(|exemplar| exemplar.trace.as_ref());
+    let labels = endpoint.labels.iter().map(|(_, value)| value);
+    let mut parameters = super::parameters(&endpoint.function);
+    parameters.push(Ident::new("self", Span::call_site()));
+    let mut named = endpoint.arguments.scope.iter().chain(trace).chain(labels);
+    named.any(|expression| super::names(expression.to_token_stream(), &parameters))
+}
+
+/// Arguments that the body assigns to a part of. A block that moves captures fields one by one, and
+/// the compiler would warn of assignments to a field that nobody else reads; named once, they are
 /// captured whole, as the function has them.
-fn mutable_names(signature: &Signature) -> Vec<Ident> {
-    struct Names(Vec<Ident>);
+fn assigned_names(function: &ImplItemFn) -> Vec<Ident> {
+    struct Names {
+        mutable: Vec<Ident>,
+        assigned: Vec<Ident>,
+    }
 
     impl<'ast> Visit<'ast> for Names {
         fn visit_pat_ident(&mut self, it: &'ast PatIdent) {
             if it.mutability.is_some() {
-                self.0.push(it.ident.clone());
+                self.mutable.push(it.ident.clone());
             }
             visit::visit_pat_ident(self, it);
         }
-    }
 
-    let mut names = Names(Vec::new());
-    for input in &signature.inputs {
-        match input {
-            FnArg::Receiver(it) if it.mutability.is_some() => {
-                names.0.push(Ident::new("self", it.self_token.span()));
+        // `a.b = c` and `a.b += c`, wherever they stand.
+        fn visit_expr_field(&mut self, it: &'ast ExprField) {
+            if let Expr::Path(path) = &*it.base
+                && let Some(name) = path.path.get_ident()
+                && self.mutable.contains(name)
+                && !self.assigned.contains(name)
+            {
+                self.assigned.push(name.clone());
             }
-            FnArg::Receiver(_) => {}
-            FnArg::Typed(it) => names.visit_pat(&it.pat),
+            visit::visit_expr_field(self, it);
         }
     }
-    names.0
+
+    let mut names = Names { mutable: Vec::new(), assigned: Vec::new() };
+    let is_cfg = |attribute: &Attribute| attribute.path().is_ident("cfg");
+    for input in &function.sig.inputs {
+        match input {
+            FnArg::Receiver(it) if it.mutability.is_some() => {
+                names.mutable.push(Ident::new("self", it.self_token.span()));
+            }
+            FnArg::Typed(it) if !it.attrs.iter().any(is_cfg) => names.visit_pat(&it.pat),
+            _ => {}
+        }
+    }
+    names.visit_block(&function.block);
+    names.assigned
 }
 
 /// Where errors are to point, for tokens that are not the user's: lints leave them alone.

@@ -50,7 +50,7 @@ impl Code {
             let mut of = (**output_type).clone();
             EraseImplTrait.visit_type_mut(&mut of);
             // With its type, which nothing else may say.
-            let done = quote!(move |#call, #value: #of| { #finish });
+            let done = quote!(move |#call, #value: #of| -> #of { #finish });
             let future = quote!(#home::measured(#value, #call, #done));
             return if *boxed { boxed_again(&future, Span::mixed_site()) } else { future };
         }
@@ -63,7 +63,11 @@ impl Code {
         let named = self.err.as_ref().map(|label| {
             let span = at(label.span());
             let (home, value) = (path_at(home, span), located(value, span));
-            quote_spanned!(span=> let #call = #home::error_label(#call, &#value, #label);)
+            let status = self.status();
+            quote_spanned! {span=>
+                let status = #status;
+                let #call = #home::error_label(#call, &#value, status, #label);
+            }
         });
         let end = self.end(returns);
         quote!({ #judged #named #end })
@@ -79,8 +83,8 @@ impl Code {
                 let stream = quote_spanned!(span=> #home::metered_bytes(#value, #call));
                 if boxed { boxed_again(&stream, span) } else { stream }
             }
-            Kind::Mapped => {
-                let stream = self.metered(&quote!(#value), &quote!(#call), true);
+            Kind::Mapped { boxed } => {
+                let stream = self.metered(&quote!(#value), &quote!(#call), boxed);
                 quote!(#value.map(move |#value| #stream))
             }
             Kind::IntoResponse => self.by_type(true),
@@ -128,14 +132,18 @@ impl Code {
 
     /// Ends the call if the value is an error that is an answer, with a status of its own.
     fn refused(&self) -> TokenStream {
-        let (home, call, value) = (&self.home, &self.call, &self.value);
-        quote! {
-            let #call = {
-                #[allow(unused_imports)]
-                use #home::{MayRefuse as _, Refuses as _};
-                (&&#home::Tag::of(&#value)).__dynamo_metrics_refused(#call, &#value)
-            };
-        }
+        let (home, call, status) = (&self.home, &self.call, self.status());
+        quote!(let #call = #home::refused(#call, #status);)
+    }
+
+    /// The status of the value, if it is an error that has one.
+    fn status(&self) -> TokenStream {
+        let (home, value) = (&self.home, &self.value);
+        quote! {{
+            #[allow(unused_imports)]
+            use #home::{MayRefuse as _, Refuses as _};
+            (&&#home::Tag::of(&#value)).__dynamo_metrics_refused(&#value)
+        }}
     }
 
     /// `stream`, whose items are the tokens of `call`.
@@ -152,18 +160,18 @@ impl Code {
         };
         let first = first.map_or_else(|| quote!(#home::any), ask);
         let count = count.map_or_else(|| quote!(#home::one), ask);
+        // A function by the items' type and no closure: a body may make several streams of one type.
         let metered = quote! {
-            #home::metered(
-                #stream,
-                #call,
-                |item| {
-                    #[allow(unused_imports)]
-                    use #home::{IsResult as _, IsValue as _};
-                    (&&#home::Tag::of(item)).__dynamo_metrics_is_error(item)
-                },
-                #first,
-                #count,
-            )
+            match #stream {
+                stream => {
+                    let is_error = {
+                        #[allow(unused_imports)]
+                        use #home::{IsResult as _, IsValue as _};
+                        (&&#home::Tag::of_items(&stream)).__dynamo_metrics_is_error()
+                    };
+                    #home::metered(stream, #call, is_error, #first, #count)
+                }
+            }
         };
         if boxed { boxed_again(&metered, Span::mixed_site()) } else { metered }
     }

@@ -1,7 +1,8 @@
 //! Where the crate is: under its own name, unless it is said to be elsewhere.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, quote};
@@ -17,11 +18,18 @@ enum Named {
 
 /// The path of the crate.
 pub(super) fn path(told: Option<&Path>) -> Result<TokenStream> {
-    static NAMED: OnceLock<Named> = OnceLock::new();
+    /// The last package that was asked for: an editor may expand those of many in one process.
+    static LAST: Mutex<Option<(Option<OsString>, Named)>> = Mutex::new(None);
     if let Some(path) = told {
         return Ok(path.to_token_stream());
     }
-    let why = match NAMED.get_or_init(manifest) {
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR");
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if last.as_ref().is_none_or(|(of, _)| *of != folder) {
+        *last = Some((folder.clone(), manifest(folder)));
+    }
+    let named = last.as_ref().map_or(&Named::AsItself, |(_, named)| named);
+    let why = match named {
         Named::AsItself => return Ok(quote!(::dynamo_metrics)),
         Named::As(name) => {
             format!("`dynamo-metrics` is called `{name}` here: say so with `crate = {name}`")
@@ -36,8 +44,8 @@ pub(super) fn path(told: Option<&Path>) -> Result<TokenStream> {
 }
 
 /// What the manifest says of the package that is built; what cannot be read says nothing.
-fn manifest() -> Named {
-    let folder = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+fn manifest(folder: Option<OsString>) -> Named {
+    let folder = folder.map(PathBuf::from);
     let text = folder.and_then(|folder| std::fs::read_to_string(folder.join("Cargo.toml")).ok());
     text.map_or(Named::AsItself, |text| named(&text))
 }
@@ -56,8 +64,10 @@ fn named(manifest: &str) -> Named {
             continue;
         }
         let Some((key, value)) = line.split_once('=') else { continue };
-        let key = key.split('.').next().unwrap_or(key).trim();
-        if is(key) || (table == "package" && key == "name" && is(value.trim())) {
+        let (whole, key) = (key, key.split('.').next().unwrap_or(key).trim());
+        if whole.split('.').any(|part| is(part.trim()))
+            || (table == "package" && key == "name" && is(value.trim()))
+        {
             return Named::AsItself;
         }
         let renames = |text: &str| text.split('=').nth(1).is_some_and(|it| is(quoted(it)));
@@ -87,6 +97,7 @@ mod tests {
             ("[dev-dependencies]\ndynamo-metrics.workspace = true", Named::AsItself),
             ("[dependencies.dynamo-metrics]\nversion = \"0.1\"", Named::AsItself),
             ("[target.'cfg(unix)'.dependencies.\"dynamo-metrics\"]", Named::AsItself),
+            ("dependencies.dynamo-metrics = \"0.1\"", Named::AsItself),
             ("[package]\nname = \"dynamo-metrics\"", Named::AsItself),
             (
                 "[dependencies]\nsdk = { version = \"0.1\", package = \"dynamo-metrics\" }",

@@ -7,15 +7,15 @@ mod home;
 mod parse;
 mod returns;
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, Error, Expr, ExprLit, FnArg, ForeignItemFn, Ident, ImplItemFn, Item, Lit, Meta,
-    PatIdent, Result,
+    Attribute, Error, Expr, FnArg, ForeignItemFn, Ident, ImplItemFn, Item, PatIdent, Result,
 };
 
+use crate::docs::Docs;
 use crate::label::check_name;
 use parse::{Arguments, Buckets, Label, Objective};
 use returns::Returns;
@@ -23,8 +23,12 @@ use returns::Returns;
 /// Longest name of an endpoint, in bytes.
 const LONGEST_NAME: usize = 128;
 
+/// One function is one endpoint.
+const TWICE: &str = "the attribute is given twice: one function is one endpoint";
+
 /// Labels that the metrics of an endpoint have besides.
-const OF_ENDPOINTS: [&str; 5] = ["outcome", "error_type", "slo", "met", "help"];
+const OF_ENDPOINTS: [&str; 8] =
+    ["outcome", "error_type", "phase", "reason", "finish_reason", "slo", "met", "help"];
 
 /// An endpoint that can be expanded.
 struct Endpoint {
@@ -95,8 +99,11 @@ impl Endpoint {
             return Err(Error::new_spanned(variadic, "a variadic function cannot be measured"));
         }
         if let Some(again) = function.attrs.iter().find(|attribute| is_ours(attribute)) {
-            let why = "the attribute is given twice: one function is one endpoint";
-            return Err(Error::new_spanned(again, why));
+            return Err(Error::new_spanned(again, TWICE));
+        }
+        // It may have another name, and have been there already.
+        if expand::is_measured(&function) {
+            return Err(Error::new(signature.ident.span(), TWICE));
         }
         let name = match &arguments.name {
             Some(name) => {
@@ -118,7 +125,7 @@ impl Endpoint {
         let labels = labels(arguments.labels.take().unwrap_or_default(), &function)?;
         let help = match arguments.help.take() {
             Some(help) => help.value(),
-            None => first_paragraph(&function.attrs),
+            None => Docs::read(&function.attrs).summary(),
         };
         let home = home::path(arguments.home.as_ref())?;
         Ok(Self { function, name, help, arguments, labels, returns, home })
@@ -171,23 +178,27 @@ fn check_self(function: &ImplItemFn, own: &Arguments, block: &Arguments) -> Resu
     }
     let scope = block.scope.as_ref().filter(|_| own.scope.is_none());
     let labels = block.labels.iter().filter(|_| own.labels.is_none()).flatten();
-    let needs = |expression: &Expr| names_self(expression.to_token_stream());
-    let needed =
-        scope.is_some_and(needs) || labels.filter_map(|label| label.value.as_ref()).any(needs);
+    let it = [Ident::new("self", Span::call_site())];
+    let needs = |expression: &Expr| names(expression.to_token_stream(), &it);
+    let exemplar = block.exemplar.as_ref().filter(|_| own.exemplar.is_none());
+    let needed = scope.is_some_and(needs)
+        || labels.filter_map(|label| label.value.as_ref()).any(needs)
+        || exemplar.and_then(|exemplar| exemplar.trace.as_ref()).is_some_and(needs);
     if needed {
         return Err(Error::new(
             function.sig.ident.span(),
-            "this function has no `self`, which the block's arguments name: give it a `scope` and \
-             `labels` of its own, or `#[instrumented_endpoint(skip)]`",
+            "this function has no `self`, which the block's arguments name: give it arguments of \
+             its own, or `#[instrumented_endpoint(skip)]`",
         ));
     }
     Ok(())
 }
 
-fn names_self(tokens: TokenStream) -> bool {
+/// Whether one of these names is among the tokens.
+fn names(tokens: TokenStream, of: &[Ident]) -> bool {
     tokens.into_iter().any(|token| match token {
-        proc_macro2::TokenTree::Group(group) => names_self(group.stream()),
-        proc_macro2::TokenTree::Ident(ident) => ident == "self",
+        TokenTree::Group(group) => names(group.stream(), of),
+        TokenTree::Ident(ident) => of.contains(&ident),
         _ => false,
     })
 }
@@ -256,20 +267,6 @@ fn parameters(function: &ImplItemFn) -> Vec<Ident> {
 /// Whether an attribute is this one.
 fn is_ours(attribute: &Attribute) -> bool {
     attribute.path().segments.last().is_some_and(|last| last.ident == "instrumented_endpoint")
-}
-
-/// The first paragraph of a doc comment, on one line.
-fn first_paragraph(attributes: &[Attribute]) -> String {
-    let lines = attributes.iter().filter(|it| it.path().is_ident("doc")).filter_map(|it| {
-        let Meta::NameValue(it) = &it.meta else { return None };
-        match &it.value {
-            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
-            _ => None,
-        }
-    });
-    let text = lines.collect::<Vec<_>>().join("\n");
-    let lines = text.lines().map(str::trim).skip_while(|line| line.is_empty());
-    lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn check_endpoint_name(name: &str, span: Span) -> Result<()> {

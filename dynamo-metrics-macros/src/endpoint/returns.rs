@@ -26,8 +26,8 @@ pub(super) enum Kind {
     Stream { boxed: bool },
     /// A stream of bytes, whose events are read.
     Bytes { boxed: bool },
-    /// A boxed stream in a response that can be mapped, as tonic has it.
-    Mapped,
+    /// A stream in a response that can be mapped, as tonic has it.
+    Mapped { boxed: bool },
     /// An `impl IntoResponse`, which may as well be the response that it is made into.
     IntoResponse,
     /// An axum `Sse` of a stream, which is measured where the `Sse` is made.
@@ -139,13 +139,15 @@ impl Kind {
 
     /// `Response<..>`, of `http` or of tonic.
     fn of_response(inner: Option<&Type>, told: Option<&Stream>) -> Result<Self> {
-        if inner.and_then(is_stream) == Some(true) {
-            return Ok(Self::Mapped);
+        if let Some(boxed) = inner.and_then(is_stream) {
+            return Ok(Self::Mapped { boxed });
         }
         let of_body =
             inner.and_then(last).is_none_or(|last| last.ident.to_string().ends_with("Body"));
         match told.map(|told| told.unit) {
-            Some(None | Some((Unit::Items | Unit::Grpc, _))) if !of_body => Ok(Self::Mapped),
+            Some(None | Some((Unit::Items | Unit::Grpc, _))) if !of_body => {
+                Ok(Self::Mapped { boxed: true })
+            }
             _ => Self::of_http(told).map(|()| Self::Value),
         }
     }
@@ -194,7 +196,9 @@ fn future(output: &Type) -> Option<(bool, Type)> {
     }
     let last = last(output)?;
     if last.ident == "BoxFuture" || last.ident == "LocalBoxFuture" {
-        return type_argument(last).map(|output| (true, output.clone()));
+        // An alias of the user's own, which has no lifetime, may be of anything.
+        let futures_own = type_argument(last).filter(|_| has_lifetime(last));
+        return Some((true, futures_own.map_or_else(|| parse_quote!(_), Type::clone)));
     }
     let bounds = boxed_trait(last)?;
     bound(bounds, |name| name == "Future").map(|path| (true, output_of(path)))
@@ -280,6 +284,37 @@ fn type_argument(segment: &PathSegment) -> Option<&Type> {
         GenericArgument::Type(inner) => Some(bare(inner)),
         _ => None,
     })
+}
+
+fn has_lifetime(segment: &PathSegment) -> bool {
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return false };
+    arguments.args.iter().any(|argument| matches!(argument, GenericArgument::Lifetime(_)))
+}
+
+/// Whether a future's type is one that may not hold what the function was lent.
+pub(super) fn outlives(output: &ReturnType) -> bool {
+    let ReturnType::Type(_, output) = output else { return false };
+    if let Type::ImplTrait(it) = bare(output) {
+        let captures = |it: &TypeParamBound| matches!(it, TypeParamBound::PreciseCapture(_));
+        return it.bounds.iter().any(|it| is_static(it) == Some(true) || captures(it));
+    }
+    let Some(last) = last(output) else { return false };
+    match (boxed_trait(last), &last.arguments) {
+        // A trait object is `'static` unless it says otherwise.
+        (Some(bounds), _) => bounds.into_iter().find_map(is_static).unwrap_or(true),
+        (None, PathArguments::AngleBracketed(it)) => it.args.iter().any(
+            |it| matches!(it, GenericArgument::Lifetime(lifetime) if lifetime.ident == "static"),
+        ),
+        _ => false,
+    }
+}
+
+/// Of a bound that is a lifetime, whether that is `'static`.
+fn is_static(bound: &TypeParamBound) -> Option<bool> {
+    match bound {
+        TypeParamBound::Lifetime(lifetime) => Some(lifetime.ident == "static"),
+        _ => None,
+    }
 }
 
 /// Whether a type is written as `impl` of a trait of such a name.

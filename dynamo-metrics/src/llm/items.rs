@@ -1,7 +1,6 @@
 //! A stream of items that ends a call where it ends itself.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -15,6 +14,7 @@ use super::reading::{Account, Kind};
 use super::stream::Seen;
 use super::timing::{First, Start, Timing};
 use super::tokens::Beat;
+use super::users::UserFunction;
 use crate::clock;
 
 pin_project! {
@@ -132,11 +132,7 @@ impl<S: fmt::Debug, F> fmt::Debug for Metered<S, F> {
 
 /// What an item says; users' code is asked, and one that panics hears nothing.
 fn heard<T>(hear: &mut impl FnMut(&T) -> Heard, item: &T) -> Heard {
-    let heard = catch_unwind(AssertUnwindSafe(|| hear(item)));
-    heard.unwrap_or_else(|_| {
-        tracing::error!("a function that was to count tokens panicked; the item counts as none");
-        Heard::Tokens(0)
-    })
+    UserFunction::Count.ask(|| Some(hear(item))).unwrap_or(Heard::Tokens(0))
 }
 
 #[cfg(test)]

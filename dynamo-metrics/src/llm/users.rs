@@ -15,6 +15,8 @@ pub enum UserFunction {
     Reason,
     /// It counts the tokens of an item.
     Count,
+    /// It judges a value, or names its error.
+    Verdict,
 }
 
 impl UserFunction {
@@ -24,7 +26,7 @@ impl UserFunction {
     /// A panic is logged, at the first, second, fourth, eighth time and so on: whoever can cause one
     /// can cause many.
     pub fn ask<T>(self, function: impl FnOnce() -> Option<T>) -> Option<T> {
-        static PANICS: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+        static PANICS: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
         catch_unwind(AssertUnwindSafe(function)).unwrap_or_else(|_| {
             let panics = PANICS[self as usize].fetch_add(1, Ordering::Relaxed) + 1;
             if panics.is_power_of_two() {

@@ -185,3 +185,24 @@ fn values_with_a_status_end_by_it() {
         assert_eq!(errors(&registry, endpoint), "invalid_message=1", "{endpoint}");
     }
 }
+
+#[test]
+fn one_function_may_make_its_answer_in_two_places() {
+    #[instrumented_endpoint(scope = scope)]
+    async fn either(
+        scope: &Scope,
+        short: bool,
+    ) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<>> {
+        if short {
+            return Sse::new(stream::iter(vec![Ok(Event::default().data("a"))]));
+        }
+        Sse::new(stream::iter(vec![Ok(Event::default().data("b")), Ok(Event::default().data("c"))]))
+    }
+
+    let registry = Registry::new();
+    for short in [true, false] {
+        run(run(either(&registry, short)).into_response().into_body().collect()).unwrap();
+    }
+    assert_eq!(ended(&registry, "either"), "success=2");
+    assert_eq!(sum(&registry, "either", "output_tokens_total"), Some(3.0));
+}

@@ -345,3 +345,23 @@ fn exemplars_lead_to_the_trace_that_is_told() {
         assert!(line.is_some(), "{endpoint} in {page}");
     }
 }
+
+#[test]
+fn a_labelled_error_with_a_status_is_what_the_status_says() {
+    fn kind(_: &StatusCode) -> Kind {
+        Kind::Quota
+    }
+
+    #[instrumented_endpoint(scope = registry, err(label = kind))]
+    fn reply(registry: &Registry, status: u16) -> Result<u8, StatusCode> {
+        drop(registry.clone());
+        Err(StatusCode::from_u16(status).unwrap())
+    }
+
+    let registry = Registry::new();
+    for status in [404, 429, 500] {
+        assert!(reply(&registry, status).is_err());
+    }
+    assert_eq!(ended(&registry, "reply"), "client_error=1 rejected=1 server_error=1");
+    assert_eq!(errors(&registry, "reply"), "quota=3");
+}

@@ -302,3 +302,59 @@ fn a_block_above_async_trait_is_measured_to_its_end() {
     let registry = Registry::new();
     check(&registry, "outside__", Outside { scope: registry.component("backend") });
 }
+
+/// An alias as many crates have one, which is not that of `futures`.
+mod theirs {
+    use std::pin::Pin;
+
+    pub type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, u8>> + Send>>;
+    pub type Done = u8;
+}
+
+#[test]
+fn a_future_that_outlives_what_it_was_lent_is_measured_from_the_call() {
+    struct Engine {
+        scope: Scope,
+    }
+
+    impl Engine {
+        #[instrumented_endpoint(scope = &self.scope)]
+        fn boxed(&self, n: u8) -> BoxFuture<'static, u8> {
+            Box::pin(async move { n })
+        }
+
+        #[instrumented_endpoint(scope = &self.scope)]
+        fn object(&self, n: u8) -> Pin<Box<dyn Future<Output = u8> + Send>> {
+            Box::pin(async move { n })
+        }
+
+        #[instrumented_endpoint(scope = &self.scope)]
+        fn used(&self, n: u8) -> impl Future<Output = u8> + use<> {
+            async move { n }
+        }
+
+        #[instrumented_endpoint(scope = &self.scope)]
+        fn theirs(&self, n: u8) -> theirs::BoxFuture<theirs::Done> {
+            Box::pin(async move { n.checked_sub(1).ok_or(n) })
+        }
+
+        #[instrumented_endpoint(scope = &self.scope, labels(long))]
+        #[expect(clippy::manual_async_fn, reason = "it is the form that is measured")]
+        fn labelled(&self, long: bool) -> impl Future<Output = u8> {
+            async { 7 }
+        }
+    }
+
+    let registry = Registry::new();
+    let engine = Engine { scope: registry.component("c") };
+    let future = engine.boxed(1);
+    assert_eq!(sum(&registry, "boxed", "requests_started_total"), Some(1.0));
+    assert_eq!(run(future), 1);
+    assert_eq!((run(engine.object(2)), run(engine.used(3))), (2, 3));
+    assert_eq!((run(engine.theirs(1)), run(engine.theirs(0))), (Ok(0), Err(0)));
+    assert_eq!(run(engine.labelled(true)), 7);
+    for endpoint in ["boxed", "object", "used", "labelled"] {
+        assert_eq!(ended(&registry, endpoint), "success=1", "{endpoint}");
+    }
+    assert_eq!(ended(&registry, "theirs"), "server_error=1 success=1");
+}

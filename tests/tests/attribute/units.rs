@@ -207,3 +207,25 @@ fn a_stream_in_a_response_of_tonic_is_measured_to_its_end() {
     assert_eq!(run(run(written_out(&registry)).into_inner().count()), 2);
     assert_eq!(ended(&registry, "written_out"), "server_error=1");
 }
+
+#[test]
+fn an_unboxed_stream_in_a_response_of_tonic_is_measured_too() {
+    #[instrumented_endpoint(scope = scope)]
+    async fn plain(
+        scope: &Scope,
+        ok: bool,
+    ) -> Result<tonic::Response<impl Stream<Item = Result<u8, tonic::Status>> + use<>>, tonic::Status>
+    {
+        if !ok {
+            return Err(tonic::Status::not_found("nothing to watch"));
+        }
+        Ok(tonic::Response::new(stream::iter([Ok(1), Ok(2)])))
+    }
+
+    let registry = Registry::new();
+    assert!(run(plain(&registry, false)).is_err());
+    let response = run(plain(&registry, true)).unwrap();
+    assert_eq!(super::in_flight(&registry, "plain"), Some(1.0));
+    assert_eq!(run(response.into_inner().count()), 2);
+    assert_eq!(sum(&registry, "plain", "output_tokens_total"), Some(2.0));
+}

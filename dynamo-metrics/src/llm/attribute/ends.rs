@@ -5,6 +5,7 @@
 use std::marker::PhantomData;
 use std::sync::{Arc, LazyLock};
 
+use futures_core::Stream;
 use http::{Response, StatusCode};
 use http_body::Body;
 
@@ -86,13 +87,13 @@ pub trait ByValue {
 
 /// Results whose error has a status.
 pub trait Refuses<T> {
-    fn __dynamo_metrics_refused(&self, call: Call, value: &T) -> Call;
+    fn __dynamo_metrics_refused(&self, value: &T) -> Option<StatusCode>;
 }
 
 /// Other values.
 pub trait MayRefuse<T> {
-    fn __dynamo_metrics_refused(&self, call: Call, _: &T) -> Call {
-        call
+    fn __dynamo_metrics_refused(&self, _: &T) -> Option<StatusCode> {
+        None
     }
 }
 
@@ -123,6 +124,12 @@ impl<T> Tag<T> {
     pub fn of(_: &T) -> Self {
         Self(PhantomData)
     }
+
+    /// The type of a stream's items.
+    #[must_use]
+    pub fn of_items<S: Stream<Item = T>>(_: &S) -> Self {
+        Self(PhantomData)
+    }
 }
 
 #[cfg(feature = "axum")]
@@ -139,11 +146,8 @@ impl<T, E> ByResult for &Tag<Result<T, E>> {}
 impl<T> ByValue for Tag<T> {}
 
 impl<T, E: Status> Refuses<Result<T, E>> for &Tag<Result<T, E>> {
-    fn __dynamo_metrics_refused(&self, mut call: Call, value: &Result<T, E>) -> Call {
-        if let Err(error) = value {
-            end_by(&mut call, error.status());
-        }
-        call
+    fn __dynamo_metrics_refused(&self, value: &Result<T, E>) -> Option<StatusCode> {
+        value.as_ref().err().map(Status::status)
     }
 }
 
@@ -314,6 +318,15 @@ pub fn fail(mut call: Call) {
 #[must_use]
 pub fn take(slot: &mut Option<Call>) -> Call {
     slot.take().unwrap_or_else(Call::unmeasured)
+}
+
+/// Ends the call if its value is an error of this status.
+#[must_use]
+pub fn refused(mut call: Call, status: Option<StatusCode>) -> Call {
+    if let Some(status) = status {
+        end_by(&mut call, status);
+    }
+    call
 }
 
 fn end_by(call: &mut Call, status: StatusCode) {

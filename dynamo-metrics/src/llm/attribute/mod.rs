@@ -25,7 +25,8 @@ pub use super::call::{Call, Cancelled};
 pub use choices::{Choices, time_bounds};
 pub use ends::{
     BodyEnd, ByResult, ByStatus, ByValue, IntoResponseEnd, MayRefuse, MaybeResponse, Reader,
-    Refuses, ResultEnd, Rewrap, Status, StatusEnd, Tag, ToBodyEnd, ValueEnd, fail, run, take,
+    Refuses, ResultEnd, Rewrap, Status, StatusEnd, Tag, ToBodyEnd, ValueEnd, fail, refused, run,
+    take,
 };
 pub use future::{Measured, measured};
 pub use site::{__dynamo_metrics_scope, Site, start};

@@ -14,13 +14,13 @@ use crate::llm::response::ResponseState;
 
 /// Items that may be errors.
 pub trait IsResult<T> {
-    fn __dynamo_metrics_is_error(&self, item: &T) -> bool;
+    fn __dynamo_metrics_is_error(&self) -> fn(&T) -> bool;
 }
 
 /// Items that are never errors.
 pub trait IsValue<T> {
-    fn __dynamo_metrics_is_error(&self, _: &T) -> bool {
-        false
+    fn __dynamo_metrics_is_error(&self) -> fn(&T) -> bool {
+        |_| false
     }
 }
 
@@ -47,16 +47,17 @@ pin_project! {
 
 /// The call goes on as `stream`. Once an item is the `first` token, so many as `count` says are in
 /// each.
-pub fn metered<S, E, F, C>(
+///
+/// `is_error` is a pointer, for a function may make several streams of one type.
+pub fn metered<S, F, C>(
     stream: S,
     call: Call,
-    is_error: E,
+    is_error: fn(&S::Item) -> bool,
     first: F,
     count: C,
 ) -> Metered<S, impl FnMut(&S::Item) -> Heard>
 where
     S: Stream,
-    E: Fn(&S::Item) -> bool,
     F: Fn(&S::Item) -> bool,
     C: Fn(&S::Item) -> u32,
 {
@@ -95,8 +96,8 @@ pub fn one<T>(_: &T) -> u32 {
 }
 
 impl<T, E> IsResult<Result<T, E>> for &Tag<Result<T, E>> {
-    fn __dynamo_metrics_is_error(&self, item: &Result<T, E>) -> bool {
-        item.is_err()
+    fn __dynamo_metrics_is_error(&self) -> fn(&Result<T, E>) -> bool {
+        Result::is_err
     }
 }
 

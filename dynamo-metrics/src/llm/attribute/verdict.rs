@@ -1,10 +1,11 @@
 //! What users' functions say of a value. One that panics says nothing: the call goes on without it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use http::StatusCode;
 
 use crate::label::LabelValue;
 use crate::llm::call::Call;
 use crate::llm::outcome::{End, Outcome};
+use crate::llm::users::UserFunction;
 use crate::metric::TraceContext;
 
 /// What `err(label = ..)` may stand on.
@@ -37,15 +38,16 @@ pub fn error_if<T, F: FnOnce(&T) -> bool>(call: Call, value: &T, predicate: F) -
 
 fn judged<T, F: FnOnce(&T) -> bool>(mut call: Call, value: &T, predicate: F, ok: bool) -> Call {
     if call.endpoint().is_some()
-        && let Some(holds) = said(|| predicate(value))
+        && let Some(holds) = UserFunction::Verdict.ask(|| Some(predicate(value)))
     {
         call.judge(holds == ok);
     }
     call
 }
 
-/// Ends the call if its value is an error, as what `label` says of that.
-pub fn error_label<V, L, F>(mut call: Call, value: &V, label: F) -> Call
+/// Ends the call if its value is an error, as what `label` says of that, and as its `status` says if it
+/// has one.
+pub fn error_label<V, L, F>(mut call: Call, value: &V, status: Option<StatusCode>, label: F) -> Call
 where
     V: Fallible,
     L: LabelValue,
@@ -53,9 +55,10 @@ where
 {
     if let Some(error) = value.error()
         && call.may_fail()
-        && let Some(label) = said(|| label(error))
+        && let Some(label) = UserFunction::Verdict.ask(|| Some(label(error)))
     {
-        let end = End { outcome: Outcome::ServerError, in_body: false, status: None };
+        let outcome = status.map_or(Outcome::ServerError, Outcome::of_status);
+        let end = End { outcome, in_body: false, status };
         call.end_as(end, label.as_label());
     }
     call
@@ -65,12 +68,4 @@ where
 pub fn traced(mut call: Call, trace: impl Into<Option<TraceContext>>) -> Call {
     call.trace(trace.into());
     call
-}
-
-fn said<T>(ask: impl FnOnce() -> T) -> Option<T> {
-    let said = catch_unwind(AssertUnwindSafe(ask)).ok();
-    if said.is_none() {
-        tracing::error!("a function that was to judge a call panicked; nobody judges it");
-    }
-    said
 }
