@@ -46,7 +46,8 @@ const IS_LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
 /// About 0.2 ms at each gather, most of it the kernel's; more on machines with hundreds of processors.
 /// File systems are asked in a thread of their own, which a scrape waits for 0.1 s at most. Where
 /// somebody gathers in a thread that runs futures, all is read apart, and what is shown is from the gather
-/// before. `dynamo_metrics_host_age_seconds` says how old it is.
+/// before. `dynamo_metrics_host_kernel_age_seconds` and `dynamo_metrics_host_filesystem_age_seconds` say
+/// how old it is.
 ///
 /// # Examples
 /// ```

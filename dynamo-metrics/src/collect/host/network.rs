@@ -18,6 +18,9 @@ const DEV: &str = "net/dev";
 /// Most devices that are shown.
 const MOST: usize = 512;
 
+/// Most series of a name, whatever the registry says: those of new devices come before others go.
+const MOST_SERIES: u64 = 2 * MOST as u64;
+
 /// How often devices are asked for what is not in the list of all of them.
 const ASK_EVERY: Duration = Duration::from_secs(10);
 
@@ -29,40 +32,40 @@ const ASK_EVERY: Duration = Duration::from_secs(10);
 #[metric_set(name = "HostNetworks", fixed_prefix = "node_network")]
 pub(super) struct NetworkSet {
     /// Bytes received.
-    #[metric(labels(device), unit = bytes)]
+    #[metric(labels(device), unit = bytes, series_cap = MOST_SERIES)]
     receive_bytes_total: DynamicFamily<Total, 1>,
     /// Packets received.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     receive_packets_total: DynamicFamily<Total, 1>,
     /// Packets that came damaged.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     receive_errs_total: DynamicFamily<Total, 1>,
     /// Packets that came and were dropped.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     receive_drop_total: DynamicFamily<Total, 1>,
     /// Bytes sent.
-    #[metric(labels(device), unit = bytes)]
+    #[metric(labels(device), unit = bytes, series_cap = MOST_SERIES)]
     transmit_bytes_total: DynamicFamily<Total, 1>,
     /// Packets sent.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     transmit_packets_total: DynamicFamily<Total, 1>,
     /// Packets that could not be sent.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     transmit_errs_total: DynamicFamily<Total, 1>,
     /// Packets that were to be sent and were dropped.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     transmit_drop_total: DynamicFamily<Total, 1>,
     /// 1 if the device is up, 0 if not.
     ///
     /// # Source
     /// `/sys/class/net/*/operstate`, every ten seconds at most.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     up: DynamicFamily<FloatGauge, 1>,
     /// How many bytes the device carries in a second, where it knows.
     ///
     /// # Source
     /// `/sys/class/net/*/speed`, every ten seconds at most.
-    #[metric(labels(device), unit = bytes)]
+    #[metric(labels(device), unit = bytes, series_cap = MOST_SERIES)]
     speed_bytes: DynamicFamily<FloatGauge, 1>,
 }
 
@@ -128,7 +131,7 @@ impl Part for Networks {
         });
         result?;
         ended?;
-        if are_valid { Ok(()) } else { Err(tree.missing(DEV, "numbers of a device")) }
+        if are_valid { Ok(()) } else { Err(tree.missing_of_process(DEV, "numbers of a device")) }
     }
 }
 
