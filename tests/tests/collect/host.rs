@@ -147,6 +147,45 @@ fn cores_go_and_come() {
 }
 
 #[test]
+fn times_never_go_back_but_where_a_core_begins_anew() {
+    let machine = Machine::new();
+    machine.furnish();
+    machine.collect();
+    let times = || {
+        let page = machine.page();
+        ["user", "idle", "iowait"]
+            .map(|mode| page.sum("node_cpu_seconds_total", &[("cpu", "0"), ("mode", mode)]))
+    };
+    assert_eq!(times(), [1.0, 20.0, 0.2].map(Some));
+    // The kernel estimates who was idle and who waited, and takes some of it back.
+    machine.write("proc/stat", "cpu0 110 10 30 1990 15 1 2 3 0 0\n");
+    assert_eq!(times(), [1.1, 20.0, 0.2].map(Some));
+    machine.write("proc/stat", "cpu0 110 10 30 2010 25 1 2 3 0 0\n");
+    assert_eq!(times(), [1.1, 20.1, 0.25].map(Some));
+    // So much it never takes back.
+    machine.write("proc/stat", "cpu0 5 0 0 1000 2 0 0 0 0 0\n");
+    assert_eq!(times(), [0.05, 10.0, 0.02].map(Some));
+}
+
+#[test]
+fn a_low_cap_of_the_registry_does_not_mix_devices() {
+    let mut machine = Machine::new();
+    machine.registry = Registry::builder().series_cap(1).build();
+    machine.furnish();
+    machine.collect();
+    let text = wait_for("the file systems", || {
+        let text = machine.text();
+        text.contains("_filesystem_age_seconds ").then_some(text)
+    });
+    assert!(!text.contains("_overflow"), "{text}");
+    let page = Page::read(&text);
+    for (disk, reads) in [("nvme0n1", 1_000.0), ("sda", 10.0)] {
+        let told = page.sum("node_disk_reads_completed_total", &[("device", disk)]);
+        assert_eq!(told, Some(reads), "{disk}");
+    }
+}
+
+#[test]
 fn names_are_everybodys_wherever_it_is_registered() {
     let machine = Machine::new();
     machine.furnish();
