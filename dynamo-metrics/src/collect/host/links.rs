@@ -52,17 +52,16 @@ impl Links {
     }
 
     /// Asks `devices`, if it is time or one of them is new; waits a moment for what they say.
-    pub(super) fn refresh(&mut self, devices: Vec<String>) -> Result<(), CollectError> {
+    pub(super) fn refresh(&mut self, devices: &[String]) -> Result<(), CollectError> {
         let is_one_new = {
-            let mut state = self.shared.lock();
-            let is_one_new = devices.iter().any(|device| !state.said.contains_key(device));
-            state.devices = devices;
-            is_one_new
+            let state = self.shared.lock();
+            devices.iter().any(|device| !state.said.contains_key(device))
         };
         if !is_one_new && self.asked.is_some_and(|asked| asked.elapsed() < ASK_EVERY) {
             return Ok(());
         }
         self.asked = Some(clock::now());
+        self.shared.lock().devices = devices.to_vec();
         let started = self.aside.start()?;
         self.aside.finish(&started)
     }

@@ -95,9 +95,9 @@ impl Networks {
     }
 
     /// Shows what devices say of themselves.
-    fn read_links(&mut self, devices: Vec<String>) -> Result<(), CollectError> {
-        let result = self.links.refresh(devices.clone());
-        for name in &devices {
+    fn read_links(&mut self, devices: &[String]) -> Result<(), CollectError> {
+        let result = self.links.refresh(devices);
+        for name in devices {
             let link = self.links.of(name);
             tell_of(&self.set.up, [name], link.up);
             tell_of(&self.set.speed_bytes, [name], link.speed);
@@ -114,7 +114,7 @@ impl Part for Networks {
         };
         self.devices.begin();
         let (devices, are_valid) = self.read_lines(&text);
-        let links = self.read_links(devices);
+        let links = self.read_links(&devices);
         let ended = self.devices.end(|name| {
             self.set.show(name, None);
             self.set.up.remove([name]);
