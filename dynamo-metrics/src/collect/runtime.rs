@@ -15,6 +15,9 @@ const PREFIX: &str = "tokio";
 /// Most workers that are shown.
 const MOST: usize = 512;
 
+/// Most series of a name, whatever the registry says: those of eight runtimes.
+const MOST_SERIES: u64 = 8 * MOST as u64;
+
 pub(crate) const SETS: &[Known] = &[
     Known::of::<RuntimeSet>().with(&[LabelInfo::open("runtime")]),
     Known::of::<UnstableSet>().with(&[LabelInfo::open("runtime")]),
@@ -75,10 +78,10 @@ struct RuntimeSet {
     /// Tasks that are ready, and that no worker has taken yet.
     global_queue_depth: One<FloatGauge>,
     /// Time that a worker was busy: with tasks, timers and input.
-    #[metric(unit = seconds, labels(worker))]
+    #[metric(unit = seconds, labels(worker), series_cap = MOST_SERIES)]
     worker_busy_seconds_total: DynamicFamily<Total, 1>,
     /// Times that a worker went to sleep.
-    #[metric(labels(worker))]
+    #[metric(labels(worker), series_cap = MOST_SERIES)]
     worker_parks_total: DynamicFamily<Total, 1>,
 }
 
@@ -103,25 +106,25 @@ struct UnstableSet {
     /// Times that a task was sent to the back as it would not end.
     budget_forced_yields_total: One<Total>,
     /// Times that a worker ran a task until that waited.
-    #[metric(labels(worker))]
+    #[metric(labels(worker), series_cap = MOST_SERIES)]
     worker_polls_total: DynamicFamily<Total, 1>,
     /// Time that a worker ran a task until that waited, on average of late.
-    #[metric(unit = seconds, labels(worker))]
+    #[metric(unit = seconds, labels(worker), series_cap = MOST_SERIES)]
     worker_mean_poll_time_seconds: DynamicFamily<FloatGauge, 1>,
     /// Tasks that are ready, and that a worker has taken.
-    #[metric(labels(worker))]
+    #[metric(labels(worker), series_cap = MOST_SERIES)]
     worker_local_queue_depth: DynamicFamily<FloatGauge, 1>,
     /// Times that a task was made ready by its own worker.
-    #[metric(labels(worker))]
+    #[metric(labels(worker), series_cap = MOST_SERIES)]
     worker_local_schedules_total: DynamicFamily<Total, 1>,
     /// Times that a worker's own queue was full.
-    #[metric(labels(worker))]
+    #[metric(labels(worker), series_cap = MOST_SERIES)]
     worker_overflows_total: DynamicFamily<Total, 1>,
     /// Tasks that a worker took from others.
-    #[metric(labels(worker))]
+    #[metric(labels(worker), series_cap = MOST_SERIES)]
     worker_steals_total: DynamicFamily<Total, 1>,
     /// Times that a worker woke for nothing.
-    #[metric(labels(worker))]
+    #[metric(labels(worker), series_cap = MOST_SERIES)]
     worker_noops_total: DynamicFamily<Total, 1>,
 }
 

@@ -1,6 +1,7 @@
 //! What a machine does, told by its files: those of a made-up machine, and those of this one.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 use dynamo_metrics::collect::HostCollector;
 use dynamo_metrics::encode;
@@ -20,9 +21,11 @@ fn a_machine_is_told_to_the_letter() {
     let machine = Machine::new();
     machine.furnish();
     machine.collect();
-    let text = wait_for("the file systems", || {
+    let text = wait_for("the file systems and links", || {
         let text = machine.text();
-        text.contains("_filesystem_age_seconds ").then_some(text)
+        let are_told = ["node_filesystem_device_error{", "node_network_speed_bytes{"];
+        let is_whole = text.contains("_filesystem_age_seconds ");
+        (is_whole && are_told.into_iter().all(|told| text.contains(told))).then_some(text)
     });
     // How big the disk is that this runs on, the file does not know, nor how late it is.
     let is_told = |line: &str| {
@@ -144,6 +147,67 @@ fn cores_go_and_come() {
     assert_eq!((core("0"), core("1")), (Some(0.01), None));
     machine.furnish();
     assert_eq!(core("1"), Some(20.0));
+}
+
+#[test]
+fn times_never_go_back_but_where_a_core_begins_anew() {
+    let machine = Machine::new();
+    machine.furnish();
+    machine.collect();
+    let times = || {
+        let page = machine.page();
+        ["user", "idle", "iowait"]
+            .map(|mode| page.sum("node_cpu_seconds_total", &[("cpu", "0"), ("mode", mode)]))
+    };
+    assert_eq!(times(), [1.0, 20.0, 0.2].map(Some));
+    // The kernel estimates who was idle and who waited, and takes some of it back.
+    machine.write("proc/stat", "cpu0 110 10 30 1990 15 1 2 3 0 0\n");
+    assert_eq!(times(), [1.1, 20.0, 0.2].map(Some));
+    machine.write("proc/stat", "cpu0 110 10 30 2010 25 1 2 3 0 0\n");
+    assert_eq!(times(), [1.1, 20.1, 0.25].map(Some));
+    // So much it never takes back.
+    machine.write("proc/stat", "cpu0 5 0 0 1000 2 0 0 0 0 0\n");
+    assert_eq!(times(), [0.05, 10.0, 0.02].map(Some));
+}
+
+#[test]
+fn a_device_that_does_not_answer_costs_only_what_it_would_say() {
+    let machine = Machine::new();
+    machine.furnish();
+    // Who opens a pipe waits for one who writes to it.
+    let pipe = machine.pipe("sys/class/net/eth0/speed");
+    machine.collect();
+    let eth0 = [("device", "eth0")];
+    let speed = || machine.page().sum("node_network_speed_bytes", &eth0);
+    let page = machine.page();
+    assert_eq!(page.sum("node_network_receive_bytes_total", &eth0), Some(367_007_971.0));
+    assert_eq!(page.sum("node_load1", &[]), Some(0.5));
+    assert_eq!(speed(), None);
+    // It answers, and from now on at once.
+    let mut answer = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    std::fs::remove_file(&pipe).unwrap();
+    machine.write("sys/class/net/eth0/speed", "1000\n");
+    answer.write_all(b"1000\n").unwrap();
+    drop(answer);
+    wait_for("its speed", || (speed() == Some(125e6)).then_some(()));
+}
+
+#[test]
+fn a_low_cap_of_the_registry_does_not_mix_devices() {
+    let mut machine = Machine::new();
+    machine.registry = Registry::builder().series_cap(1).build();
+    machine.furnish();
+    machine.collect();
+    let text = wait_for("the file systems", || {
+        let text = machine.text();
+        text.contains("_filesystem_age_seconds ").then_some(text)
+    });
+    assert!(!text.contains("_overflow"), "{text}");
+    let page = Page::read(&text);
+    for (disk, reads) in [("nvme0n1", 1_000.0), ("sda", 10.0)] {
+        let told = page.sum("node_disk_reads_completed_total", &[("device", disk)]);
+        assert_eq!(told, Some(reads), "{disk}");
+    }
 }
 
 #[test]

@@ -25,6 +25,16 @@ fn a_runtime_is_told_to_the_letter() {
 }
 
 #[test]
+fn a_low_cap_of_the_registry_does_not_mix_workers() {
+    let registry = Registry::builder().series_cap(1).build();
+    let runtime = runtime(3);
+    TokioCollector::register(&registry, runtime.handle()).unwrap();
+    let text = encode::text(&registry);
+    assert!(text.contains("tokio_worker_parks_total{worker=\"2\"} "), "{text}");
+    assert!(!text.contains("_overflow"), "{text}");
+}
+
+#[test]
 fn tasks_live_and_end_and_keep_workers_busy() {
     let registry = Registry::new();
     let runtime = runtime(3);

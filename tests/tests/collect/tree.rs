@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dynamo_metrics::collect::HostCollector;
@@ -39,6 +40,15 @@ impl Machine {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
         self
+    }
+
+    /// Puts a pipe in a file's place, and says where.
+    pub(crate) fn pipe(&self, path: &str) -> PathBuf {
+        let path = self.root.join(path);
+        let _ = fs::remove_file(&path);
+        let made = Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success(), "{made}");
+        path
     }
 
     /// Makes a folder of it.
@@ -85,11 +95,14 @@ impl Machine {
         page.sum("dynamo_metrics_collect_errors_total", &[("source", "host")]).unwrap_or(0.0)
     }
 
-    /// Samples of `node_exporter`'s names, but for those of file systems, which may come a little later.
+    /// Samples of `node_exporter`'s names, but for those of file systems and links, which may come a little
+    /// later.
     pub(crate) fn series(&self) -> usize {
         let page = self.page();
         let names = page.samples().iter().map(|sample| sample.name.as_str());
-        names.filter(|name| name.starts_with("node_") && !name.contains("_filesystem_")).count()
+        let later = ["node_filesystem_", "node_network_up", "node_network_speed_"];
+        let is_late = |name: &str| later.into_iter().any(|later| name.starts_with(later));
+        names.filter(|name| name.starts_with("node_") && !is_late(name)).count()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What processors do.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::devices::Devices;
@@ -18,6 +19,16 @@ const MOST: usize = 1_024;
 /// What a processor may do, in the kernel's order.
 const MODES: [&str; 8] = ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"];
 
+/// Where `idle` is among them.
+const IDLE: usize = 3;
+
+/// How many seconds of idleness a processor takes back only when it begins anew, as `node_exporter`
+/// has it.
+const ANEW: f64 = 3.0;
+
+/// Seconds that a processor spent, by mode.
+type Times = [Option<f64>; MODES.len()];
+
 /// Processors, and what runs on them.
 ///
 /// # Source
@@ -26,7 +37,7 @@ const MODES: [&str; 8] = ["user", "nice", "system", "idle", "iowait", "irq", "so
 #[metric_set(name = "HostCpu", fixed_prefix = PREFIX)]
 pub(super) struct CpuSet {
     /// Time that processors spent, by what they did.
-    #[metric(unit = seconds, labels(cpu, mode), series_cap = (MOST * MODES.len()) as u64)]
+    #[metric(unit = seconds, labels(cpu, mode), series_cap = (2 * MOST * MODES.len()) as u64)]
     cpu_seconds_total: DynamicFamily<Total, 2>,
     /// Times that a processor went from one thread to another.
     context_switches_total: One<Total>,
@@ -46,6 +57,8 @@ pub(super) struct CpuSet {
 pub(super) struct Cpu {
     set: Arc<CpuSet>,
     devices: Devices<String>,
+    /// What is shown of each.
+    shown: HashMap<String, Times>,
     ticks_per_second: f64,
 }
 
@@ -55,7 +68,8 @@ impl Cpu {
         let ticks_per_second = rustix::param::clock_ticks_per_second() as f64;
         #[cfg(not(unix))]
         let ticks_per_second = 100.0;
-        Self { set, devices: Devices::new("processors", MOST), ticks_per_second }
+        let devices = Devices::new("processors", MOST);
+        Self { set, devices, shown: HashMap::new(), ticks_per_second }
     }
 
     fn read_processors(&mut self, text: &str) {
@@ -65,12 +79,14 @@ impl Cpu {
             let cpu = cpu.strip_prefix("cpu").filter(|cpu| cpu.parse::<u32>().is_ok());
             let Some(cpu) = cpu else { continue };
             let mut times = times.split_ascii_whitespace().map(number);
-            let times: [Option<f64>; MODES.len()] = std::array::from_fn(|_| times.next().flatten());
+            let ticks: Times = std::array::from_fn(|_| times.next().flatten());
+            let times = ticks.map(|ticks| ticks.map(|ticks| ticks / self.ticks_per_second));
             if times.iter().all(Option::is_none) || !self.devices.admit(cpu) {
                 continue;
             }
-            for (mode, ticks) in MODES.into_iter().zip(times) {
-                let seconds = ticks.map(|ticks| ticks / self.ticks_per_second);
+            let shown = self.shown.entry(cpu.to_owned()).or_default();
+            *shown = after(shown, &times);
+            for (mode, seconds) in MODES.into_iter().zip(*shown) {
                 tell_of(&self.set.cpu_seconds_total, [cpu, mode], seconds);
             }
         }
@@ -88,6 +104,7 @@ impl Part for Cpu {
         let is_none_shown = self.devices.is_none_shown();
         let set = &self.set;
         let ended = self.devices.end(|cpu| {
+            self.shown.remove(cpu);
             for mode in MODES {
                 set.cpu_seconds_total.remove([cpu, mode]);
             }
@@ -106,4 +123,15 @@ impl Part for Cpu {
         ended?;
         if is_none_shown { Err(tree.missing(STAT, "cpu0")) } else { Ok(()) }
     }
+}
+
+/// What to show after `shown`, now that the kernel says `told`. It estimates who is idle and who waits,
+/// and takes a little of that back at times, which would read as a counter that began anew.
+fn after(shown: &Times, told: &Times) -> Times {
+    if let (Some(then), Some(now)) = (shown[IDLE], told[IDLE])
+        && then - now >= ANEW
+    {
+        return *told;
+    }
+    std::array::from_fn(|mode| told[mode].map(|now| shown[mode].map_or(now, |then| then.max(now))))
 }

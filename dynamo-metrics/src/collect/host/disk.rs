@@ -15,6 +15,9 @@ const DISKSTATS: &str = "proc/diskstats";
 /// Most disks that are shown.
 const MOST: usize = 256;
 
+/// Most series of a name, whatever the registry says: those of new disks come before others go.
+const MOST_SERIES: u64 = 2 * MOST as u64;
+
 /// The kernel's sectors have this size, whatever the disk's have.
 const SECTOR: f64 = 512.0;
 
@@ -26,37 +29,37 @@ const SECTOR: f64 = 512.0;
 #[metric_set(name = "HostDisks", fixed_prefix = "node_disk")]
 pub(super) struct DiskSet {
     /// Reads that ended.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     reads_completed_total: DynamicFamily<Total, 1>,
     /// Reads that became part of others.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     reads_merged_total: DynamicFamily<Total, 1>,
     /// Bytes read.
-    #[metric(labels(device), unit = bytes)]
+    #[metric(labels(device), unit = bytes, series_cap = MOST_SERIES)]
     read_bytes_total: DynamicFamily<Total, 1>,
     /// Time that reads took, all of them together.
-    #[metric(labels(device), unit = seconds)]
+    #[metric(labels(device), unit = seconds, series_cap = MOST_SERIES)]
     read_time_seconds_total: DynamicFamily<Total, 1>,
     /// Writes that ended.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     writes_completed_total: DynamicFamily<Total, 1>,
     /// Writes that became part of others.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     writes_merged_total: DynamicFamily<Total, 1>,
     /// Bytes written.
-    #[metric(labels(device), unit = bytes)]
+    #[metric(labels(device), unit = bytes, series_cap = MOST_SERIES)]
     written_bytes_total: DynamicFamily<Total, 1>,
     /// Time that writes took, all of them together.
-    #[metric(labels(device), unit = seconds)]
+    #[metric(labels(device), unit = seconds, series_cap = MOST_SERIES)]
     write_time_seconds_total: DynamicFamily<Total, 1>,
     /// Reads and writes that have not ended.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     io_now: DynamicFamily<FloatGauge, 1>,
     /// Time in which the disk had something to do.
-    #[metric(labels(device), unit = seconds)]
+    #[metric(labels(device), unit = seconds, series_cap = MOST_SERIES)]
     io_time_seconds_total: DynamicFamily<Total, 1>,
     /// Time that reads and writes took from when they were asked for, all of them together.
-    #[metric(labels(device), unit = seconds)]
+    #[metric(labels(device), unit = seconds, series_cap = MOST_SERIES)]
     io_time_weighted_seconds_total: DynamicFamily<Total, 1>,
 }
 

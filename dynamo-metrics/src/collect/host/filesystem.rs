@@ -17,9 +17,15 @@ use crate::registry::{DynamicFamily, MetricSet};
 /// Most mount points that are shown.
 const MOST: usize = 256;
 
-/// Where nothing is mounted that fills up, as `node_exporter` has it.
-const LEFT_OUT_BELOW: [&str; 6] =
-    ["/dev", "/proc", "/sys", "/run/credentials", "/var/lib/docker", "/var/lib/containers/storage"];
+/// Most series of a name, whatever the registry says: those of new mount points come before others go.
+const MOST_SERIES: u64 = 2 * MOST as u64;
+
+/// Where nothing is mounted that fills up, nor below, as `node_exporter` has it.
+const LEFT_OUT_AT: [&str; 3] = ["/dev", "/proc", "/sys"];
+
+/// Where others mount what is on a disk that is shown already. That disk may be mounted right here.
+const LEFT_OUT_BELOW: [&str; 3] =
+    ["/run/credentials", "/var/lib/docker", "/var/lib/containers/storage"];
 
 /// File systems that are none of a disk's, likewise.
 const LEFT_OUT_TYPES: [&str; 28] = [
@@ -61,25 +67,25 @@ const LEFT_OUT_TYPES: [&str; 28] = [
 #[metric_set(name = "HostFilesystems", fixed_prefix = "node_filesystem")]
 pub(super) struct FilesystemSet {
     /// Space that there is.
-    #[metric(labels(device, fstype, mountpoint), unit = bytes)]
+    #[metric(labels(device, fstype, mountpoint), unit = bytes, series_cap = MOST_SERIES)]
     size_bytes: DynamicFamily<FloatGauge, 3>,
     /// Space that is free.
-    #[metric(labels(device, fstype, mountpoint), unit = bytes)]
+    #[metric(labels(device, fstype, mountpoint), unit = bytes, series_cap = MOST_SERIES)]
     free_bytes: DynamicFamily<FloatGauge, 3>,
     /// Space that is free for everybody.
-    #[metric(labels(device, fstype, mountpoint), unit = bytes)]
+    #[metric(labels(device, fstype, mountpoint), unit = bytes, series_cap = MOST_SERIES)]
     avail_bytes: DynamicFamily<FloatGauge, 3>,
     /// Files that there can be.
-    #[metric(labels(device, fstype, mountpoint))]
+    #[metric(labels(device, fstype, mountpoint), series_cap = MOST_SERIES)]
     files: DynamicFamily<FloatGauge, 3>,
     /// Files that there can still be.
-    #[metric(labels(device, fstype, mountpoint))]
+    #[metric(labels(device, fstype, mountpoint), series_cap = MOST_SERIES)]
     files_free: DynamicFamily<FloatGauge, 3>,
     /// 1 if nothing can be written, 0 if it can.
-    #[metric(labels(device, fstype, mountpoint))]
+    #[metric(labels(device, fstype, mountpoint), series_cap = MOST_SERIES)]
     readonly: DynamicFamily<FloatGauge, 3>,
     /// 1 if the file system does not answer, 0 if it does.
-    #[metric(labels(device, fstype, mountpoint))]
+    #[metric(labels(device, fstype, mountpoint), series_cap = MOST_SERIES)]
     device_error: DynamicFamily<FloatGauge, 3>,
 }
 
@@ -138,6 +144,10 @@ impl Filesystems {
             Ok(text) => (text, Ok(())),
             Err(error) => (String::new(), Err(error)),
         };
+        // Whoever took over while the list was read has begun already.
+        if !turn.is_current() {
+            return Ok(());
+        }
         self.lock().mounts.begin();
         for mount in text.lines().filter_map(Mount::parse).filter(Mount::is_shown) {
             {
@@ -205,9 +215,12 @@ impl Mount {
     fn is_shown(&self) -> bool {
         let is_below = |above: &str| {
             let rest = self.point.strip_prefix(above);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            rest.is_some_and(|rest| rest.starts_with('/'))
         };
-        !LEFT_OUT_BELOW.into_iter().any(is_below) && !LEFT_OUT_TYPES.contains(&self.fstype.as_str())
+        let is_at = |place: &str| self.point == place || is_below(place);
+        let is_left_out =
+            LEFT_OUT_AT.into_iter().any(is_at) || LEFT_OUT_BELOW.into_iter().any(is_below);
+        !is_left_out && !LEFT_OUT_TYPES.contains(&self.fstype.as_str())
     }
 
     fn labels(&self) -> [&str; 3] {
@@ -298,6 +311,11 @@ mod tests {
             ("/dev/b /devices ext4", true),
             ("overlay / overlay", false),
             ("cgroup2 /cg cgroup2", false),
+            // A disk of its own there fills up; what is made below it is on that.
+            ("/dev/c /var/lib/docker ext4", true),
+            ("/dev/d /var/lib/containers/storage xfs", true),
+            ("shm /var/lib/docker/containers/a/shm tmpfs", false),
+            ("none /run/credentials/a.service tmpfs", false),
         ] {
             assert_eq!(Mount::parse(line).unwrap().is_shown(), is_shown, "{line}");
         }

@@ -4,6 +4,7 @@ mod cpu;
 mod devices;
 mod disk;
 mod filesystem;
+mod links;
 mod machine;
 mod memory;
 mod network;
@@ -41,12 +42,14 @@ const IS_LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
 /// loop devices and RAM disks are left out, and so are file systems that are none (`proc`, `overlay` and
 /// their like). At most 1 024 processors, 512 network devices, 256 disks and 256 mount points are shown; more
 /// are counted as an error. A file system that does not answer for five seconds, a dead NFS mount
-/// say, has `node_filesystem_device_error` 1, and no other.
+/// say, has `node_filesystem_device_error` 1, and no other. A network device that does not is shown
+/// without its state and speed.
 /// # Cost
 /// About 0.2 ms at each gather, most of it the kernel's; more on machines with hundreds of processors.
-/// File systems are asked in a thread of their own, which a scrape waits for 0.1 s at most. Where
-/// somebody gathers in a thread that runs futures, all is read apart, and what is shown is from the gather
-/// before. `dynamo_metrics_host_age_seconds` says how old it is.
+/// File systems and network links are asked in threads of their own, each of which a scrape waits for 0.1 s
+/// at most. Where somebody gathers in a thread that runs futures, all is read apart, and what is shown is
+/// from the gather before. `dynamo_metrics_host_kernel_age_seconds` and
+/// `dynamo_metrics_host_filesystem_age_seconds` say how old it is.
 ///
 /// # Examples
 /// ```
@@ -147,7 +150,7 @@ impl HostBuilder {
             Box::new(machine::Machine::new(set.machine)),
             Box::new(memory::Memory::new(set.memory)),
             Box::new(disk::Disks::new(set.disk)),
-            Box::new(network::Networks::new(set.network)),
+            Box::new(network::Networks::new(set.network, tree.clone())),
         ];
         let filesystems = Filesystems::new(set.filesystem, tree.clone());
         let kernel = kernel(parts, tree);

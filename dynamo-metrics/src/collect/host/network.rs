@@ -1,12 +1,10 @@
 //! What networks carry.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::devices::Devices;
+use super::links::Links;
 use super::{Part, Tree};
-use crate::clock::{self, Instant};
 use crate::collect::error::CollectError;
 use crate::collect::files::number;
 use crate::collect::told::tell_of;
@@ -18,8 +16,8 @@ const DEV: &str = "net/dev";
 /// Most devices that are shown.
 const MOST: usize = 512;
 
-/// How often devices are asked for what is not in the list of all of them.
-const ASK_EVERY: Duration = Duration::from_secs(10);
+/// Most series of a name, whatever the registry says: those of new devices come before others go.
+const MOST_SERIES: u64 = 2 * MOST as u64;
 
 /// Network devices.
 ///
@@ -29,67 +27,58 @@ const ASK_EVERY: Duration = Duration::from_secs(10);
 #[metric_set(name = "HostNetworks", fixed_prefix = "node_network")]
 pub(super) struct NetworkSet {
     /// Bytes received.
-    #[metric(labels(device), unit = bytes)]
+    #[metric(labels(device), unit = bytes, series_cap = MOST_SERIES)]
     receive_bytes_total: DynamicFamily<Total, 1>,
     /// Packets received.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     receive_packets_total: DynamicFamily<Total, 1>,
     /// Packets that came damaged.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     receive_errs_total: DynamicFamily<Total, 1>,
     /// Packets that came and were dropped.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     receive_drop_total: DynamicFamily<Total, 1>,
     /// Bytes sent.
-    #[metric(labels(device), unit = bytes)]
+    #[metric(labels(device), unit = bytes, series_cap = MOST_SERIES)]
     transmit_bytes_total: DynamicFamily<Total, 1>,
     /// Packets sent.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     transmit_packets_total: DynamicFamily<Total, 1>,
     /// Packets that could not be sent.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     transmit_errs_total: DynamicFamily<Total, 1>,
     /// Packets that were to be sent and were dropped.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     transmit_drop_total: DynamicFamily<Total, 1>,
     /// 1 if the device is up, 0 if not.
     ///
     /// # Source
     /// `/sys/class/net/*/operstate`, every ten seconds at most.
-    #[metric(labels(device))]
+    #[metric(labels(device), series_cap = MOST_SERIES)]
     up: DynamicFamily<FloatGauge, 1>,
     /// How many bytes the device carries in a second, where it knows.
     ///
     /// # Source
     /// `/sys/class/net/*/speed`, every ten seconds at most.
-    #[metric(labels(device), unit = bytes)]
+    #[metric(labels(device), unit = bytes, series_cap = MOST_SERIES)]
     speed_bytes: DynamicFamily<FloatGauge, 1>,
 }
 
 pub(super) struct Networks {
     set: Arc<NetworkSet>,
     devices: Devices<String>,
-    /// What was found out of each, which is asked for again after a while: drivers may be slow to say.
-    links: HashMap<String, Link>,
-    asked: Option<Instant>,
-}
-
-/// Whether a device is up, and how many bytes it carries in a second.
-#[derive(Debug, Clone, Copy)]
-struct Link {
-    up: Option<f64>,
-    speed: Option<f64>,
+    links: Links,
 }
 
 impl Networks {
-    pub(super) fn new(set: Arc<NetworkSet>) -> Self {
+    pub(super) fn new(set: Arc<NetworkSet>, tree: Tree) -> Self {
         let devices = Devices::new("network devices", MOST);
-        Self { set, devices, links: HashMap::new(), asked: None }
+        Self { set, devices, links: Links::new(tree) }
     }
 
-    /// Whether every line is one of the kernel's.
-    fn read_lines(&mut self, text: &str, tree: &Tree) -> bool {
-        let mut are_valid = true;
+    /// The devices that are shown, and whether every line is one of the kernel's.
+    fn read_lines(&mut self, text: &str) -> (Vec<String>, bool) {
+        let (mut shown, mut are_valid) = (Vec::new(), true);
         // The first two are titles.
         for line in text.lines().skip(2) {
             let parsed = parse(line);
@@ -99,13 +88,21 @@ impl Networks {
             };
             if self.devices.admit(name) {
                 self.set.show(name, Some(values));
-                let link = self.links.get(name).copied().unwrap_or_else(|| Link::ask(name, tree));
-                self.links.entry(name.to_owned()).or_insert(link);
-                tell_of(&self.set.up, [name], link.up);
-                tell_of(&self.set.speed_bytes, [name], link.speed);
+                shown.push(name.to_owned());
             }
         }
-        are_valid
+        (shown, are_valid)
+    }
+
+    /// Shows what devices say of themselves.
+    fn read_links(&mut self, devices: &[String]) -> Result<(), CollectError> {
+        let result = self.links.refresh(devices);
+        for name in devices {
+            let link = self.links.of(name);
+            tell_of(&self.set.up, [name], link.up);
+            tell_of(&self.set.speed_bytes, [name], link.speed);
+        }
+        result
     }
 }
 
@@ -116,11 +113,8 @@ impl Part for Networks {
             Err(error) => (String::new(), Err(error)),
         };
         self.devices.begin();
-        if self.asked.is_none_or(|asked| asked.elapsed() >= ASK_EVERY) {
-            self.links.clear();
-            self.asked = Some(clock::now());
-        }
-        let are_valid = self.read_lines(&text, tree);
+        let (devices, are_valid) = self.read_lines(&text);
+        let links = self.read_links(&devices);
         let ended = self.devices.end(|name| {
             self.set.show(name, None);
             self.set.up.remove([name]);
@@ -128,17 +122,8 @@ impl Part for Networks {
         });
         result?;
         ended?;
-        if are_valid { Ok(()) } else { Err(tree.missing(DEV, "numbers of a device")) }
-    }
-}
-
-impl Link {
-    fn ask(name: &str, tree: &Tree) -> Self {
-        let say = |file: &str| tree.read(&format!("sys/class/net/{name}/{file}")).ok();
-        let up = say("operstate").map(|state| f64::from(u8::from(state.trim() == "up")));
-        // In millions of bits; what has no speed says -1, or nothing.
-        let speed = say("speed").and_then(|speed| number(speed.trim()));
-        Self { up, speed: speed.map(|speed| speed * 125e3) }
+        links?;
+        if are_valid { Ok(()) } else { Err(tree.missing_of_process(DEV, "numbers of a device")) }
     }
 }
 

@@ -34,7 +34,26 @@ impl Tree {
         if self.is_own { own() } else { self.read(&format!("proc/1/{file}")).or_else(|_| own()) }
     }
 
+    /// The same of a file that differs between processes.
+    pub(super) fn missing_of_process(&self, file: &str, wanted: &'static str) -> CollectError {
+        let process = if self.is_own { "self" } else { "1" };
+        self.missing(&format!("proc/{process}/{file}"), wanted)
+    }
+
     pub(super) fn missing(&self, path: &str, wanted: &'static str) -> CollectError {
         CollectError::Missing { path: self.path(path), wanted }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_told_by_the_path_that_was_read() {
+        for (root, path) in [("/", "/proc/self/net/dev"), ("/host", "/host/proc/1/net/dev")] {
+            let missing = Tree::new(root.into()).missing_of_process("net/dev", "eth0");
+            assert_eq!(missing.to_string(), format!("{path} has no valid `eth0`"));
+        }
     }
 }
