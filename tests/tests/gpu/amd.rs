@@ -129,3 +129,33 @@ fn a_card_without_a_number_of_its_own_is_told_by_its_place() {
     assert_eq!(page.sum("gpu_info", &told), Some(1.0));
     drop(gpus);
 }
+
+#[test]
+fn sensors_that_are_numbered_anew_are_found() {
+    let (machine, registry) = (Machine::new("amd-sensors"), Registry::new());
+    install(&machine, "card0", "1");
+    let gpus = machine.collector().missing(Missing::Ignored).register(&registry).unwrap();
+    let power = |page: &Page| page.sum("gpu_power_watts", &[]);
+    until(&registry, "the power is shown", |page| power(page) == Some(187.0));
+    machine.remove("class/drm/card0/device/hwmon/hwmon5");
+    until(&registry, "it is not", |page| power(page).is_none());
+    machine.file("class/drm/card0/device/hwmon/hwmon7/power1_average", "55000000\n");
+    until(&registry, "it is shown again", |page| power(page) == Some(55.0));
+    drop(gpus);
+}
+
+#[test]
+fn values_that_no_card_can_have_have_no_series() {
+    let (machine, registry) = (Machine::new("amd-beyond"), Registry::new());
+    install(&machine, "card0", "1");
+    machine.file("class/drm/card0/device/gpu_busy_percent", "65535\n");
+    machine.file("class/drm/card0/device/hwmon/hwmon5/temp3_input", "65535000\n");
+    let gpus = machine.collector().missing(Missing::Ignored).register(&registry).unwrap();
+    let page = until(&registry, "the card is up", |page| up(page, "0") == Some(1.0));
+    for name in ["gpu_utilization_ratio", "DCGM_FI_DEV_GPU_UTIL", "gpu_memory_temperature_celsius"]
+    {
+        assert_eq!(page.sum(name, &[]), None, "{name}");
+    }
+    assert_eq!(page.sum("gpu_memory_busy_ratio", &[]), Some(0.31));
+    drop(gpus);
+}
