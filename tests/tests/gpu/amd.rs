@@ -16,7 +16,6 @@ fn install(machine: &Machine, card: &str, unique_id: &str) {
     metrics[24..32].copy_from_slice(&(2000_u64 << 16).to_le_bytes());
     machine.file(&format!("class/drm/{card}/device/gpu_metrics"), metrics);
     for (name, text) in [
-        ("vendor", "0x1002"),
         ("device", "0x740f"),
         ("unique_id", unique_id),
         ("product_name", "AMD Instinct MI210"),
@@ -43,6 +42,8 @@ fn install(machine: &Machine, card: &str, unique_id: &str) {
         ("hwmon/hwmon5/power1_cap", "300000000"),
         ("hwmon/hwmon5/freq1_input", "1650000000"),
         ("hwmon/hwmon5/freq2_input", "1600000000"),
+        // Last, since it is looked for all the while.
+        ("vendor", "0x1002"),
     ] {
         machine.file(&format!("class/drm/{card}/device/{name}"), format!("{text}\n"));
     }
@@ -113,6 +114,28 @@ fn a_card_that_goes_costs_its_own_series_and_comes_back() {
     assert_eq!(page.sum("DCGM_FI_DEV_GPU_UTIL", &[("gpu", "1")]), None);
     install(&machine, "card1", "2");
     until(&registry, "both cards are up again", both);
+    drop(gpus);
+}
+
+#[test]
+fn a_card_that_comes_later_is_found_whatever_its_place() {
+    let (machine, registry) = (Machine::new("amd-later"), Registry::new());
+    install(&machine, "card1", "1");
+    let gpus = machine.collector().missing(Missing::Ignored).register(&registry).unwrap();
+    let is_up = |page: &Page, uuid: &str, gpu: &str| {
+        page.sum("gpu_up", &[("uuid", uuid), ("gpu", gpu)]) == Some(1.0)
+    };
+    until(&registry, "the first card is up", |page| is_up(page, "GPU-1", "0"));
+    install(&machine, "card0", "2");
+    until(&registry, "both cards are up", |page| {
+        is_up(page, "GPU-1", "0") && is_up(page, "GPU-2", "1")
+    });
+    machine.remove("class/drm/card1");
+    until(&registry, "one is down", |page| up(page, "0") == Some(0.0));
+    install(&machine, "card3", "3");
+    until(&registry, "another one is up", |page| {
+        is_up(page, "GPU-2", "1") && is_up(page, "GPU-3", "2")
+    });
     drop(gpus);
 }
 
