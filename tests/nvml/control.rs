@@ -76,6 +76,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("gpm_61", "none"),
     ("mig", "off"),
     ("state", "up"),
+    ("events", "whole"),
     ("xid", ""),
 ];
 

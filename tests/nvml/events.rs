@@ -42,7 +42,11 @@ pub unsafe extern "C" fn nvmlDeviceRegisterEvents(
     events: *mut c_void,
 ) -> Return {
     answer(|| {
-        let gpu = Device::whole(device)?.gpu;
+        let device = Device::whole(device)?;
+        if device.text("events")? != "whole" {
+            return Err(UNKNOWN);
+        }
+        let gpu = device.gpu;
         unsafe { (*events.cast::<Events>()).gpu = Some(gpu) };
         Ok(())
     })

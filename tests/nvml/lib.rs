@@ -11,6 +11,7 @@
 //! 0.state hanging         each call of GPU 0 hangs, for as long as this stands here
 //! 0.utilization 37        another value (see `DEFAULTS`; `none` for one that it does not support)
 //! 1.mig on                GPU 1 has parts
+//! 1.events broken         nobody can wait for events of GPU 1
 //! 1.xid 79                an XID of GPU 1, reported once for each number of times it is written
 //! ```
 //!

@@ -66,8 +66,15 @@ impl HitRate {
         }
         // So that neither of the sums runs into the other one.
         let most = u64::from(u32::MAX) / window.requests.len() as u64;
-        let lookups = lookups.min(most);
-        let entry = hits.min(lookups) << 32 | lookups;
+        let hits = hits.min(lookups);
+        // A request of more counts as one of that many, with the same share of hits.
+        let (hits, lookups) = if lookups > most {
+            let hits = u128::from(hits) * u128::from(most) / u128::from(lookups);
+            (u64::try_from(hits).unwrap_or(most), most)
+        } else {
+            (hits, lookups)
+        };
+        let entry = hits << 32 | lookups;
         let at = window.next.fetch_add(1, Ordering::Relaxed) % window.requests.len();
         let before = window.requests.get(at)?.swap(entry, Ordering::Relaxed);
         let change = entry.wrapping_sub(before);
@@ -95,6 +102,14 @@ fn rate(sum: u64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_that_is_too_large_for_the_window_keeps_its_share() {
+        let rate = HitRate::over(1 << 16);
+        let half = rate.record(64 << 10, 128 << 10).unwrap();
+        assert!((half - 0.5).abs() < 1e-4, "{half}");
+        assert_eq!(HitRate::over(1).record(u64::MAX, u64::MAX), Some(1.0));
+    }
 
     #[test]
     fn a_window_forgets_what_is_behind_it() {

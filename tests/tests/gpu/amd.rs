@@ -16,7 +16,6 @@ fn install(machine: &Machine, card: &str, unique_id: &str) {
     metrics[24..32].copy_from_slice(&(2000_u64 << 16).to_le_bytes());
     machine.file(&format!("class/drm/{card}/device/gpu_metrics"), metrics);
     for (name, text) in [
-        ("vendor", "0x1002"),
         ("device", "0x740f"),
         ("unique_id", unique_id),
         ("product_name", "AMD Instinct MI210"),
@@ -43,6 +42,8 @@ fn install(machine: &Machine, card: &str, unique_id: &str) {
         ("hwmon/hwmon5/power1_cap", "300000000"),
         ("hwmon/hwmon5/freq1_input", "1650000000"),
         ("hwmon/hwmon5/freq2_input", "1600000000"),
+        // Last, since it is looked for all the while.
+        ("vendor", "0x1002"),
     ] {
         machine.file(&format!("class/drm/{card}/device/{name}"), format!("{text}\n"));
     }
@@ -117,6 +118,28 @@ fn a_card_that_goes_costs_its_own_series_and_comes_back() {
 }
 
 #[test]
+fn a_card_that_comes_later_is_found_whatever_its_place() {
+    let (machine, registry) = (Machine::new("amd-later"), Registry::new());
+    install(&machine, "card1", "1");
+    let gpus = machine.collector().missing(Missing::Ignored).register(&registry).unwrap();
+    let is_up = |page: &Page, uuid: &str, gpu: &str| {
+        page.sum("gpu_up", &[("uuid", uuid), ("gpu", gpu)]) == Some(1.0)
+    };
+    until(&registry, "the first card is up", |page| is_up(page, "GPU-1", "0"));
+    install(&machine, "card0", "2");
+    until(&registry, "both cards are up", |page| {
+        is_up(page, "GPU-1", "0") && is_up(page, "GPU-2", "1")
+    });
+    machine.remove("class/drm/card1");
+    until(&registry, "one is down", |page| up(page, "0") == Some(0.0));
+    install(&machine, "card3", "3");
+    until(&registry, "another one is up", |page| {
+        is_up(page, "GPU-2", "1") && is_up(page, "GPU-3", "2")
+    });
+    drop(gpus);
+}
+
+#[test]
 fn a_card_without_a_number_of_its_own_is_told_by_its_place() {
     let (machine, registry) = (Machine::new("amd-place"), Registry::new());
     install(&machine, "card0", "1");
@@ -127,5 +150,35 @@ fn a_card_without_a_number_of_its_own_is_told_by_its_place() {
     let page = until(&registry, "the card is up", |page| up(page, "0") == Some(1.0));
     let told = [("uuid", "GPU-0000:83:00.0"), ("model", "AMD 0x740f"), ("vendor", "amd")];
     assert_eq!(page.sum("gpu_info", &told), Some(1.0));
+    drop(gpus);
+}
+
+#[test]
+fn sensors_that_are_numbered_anew_are_found() {
+    let (machine, registry) = (Machine::new("amd-sensors"), Registry::new());
+    install(&machine, "card0", "1");
+    let gpus = machine.collector().missing(Missing::Ignored).register(&registry).unwrap();
+    let power = |page: &Page| page.sum("gpu_power_watts", &[]);
+    until(&registry, "the power is shown", |page| power(page) == Some(187.0));
+    machine.remove("class/drm/card0/device/hwmon/hwmon5");
+    until(&registry, "it is not", |page| power(page).is_none());
+    machine.file("class/drm/card0/device/hwmon/hwmon7/power1_average", "55000000\n");
+    until(&registry, "it is shown again", |page| power(page) == Some(55.0));
+    drop(gpus);
+}
+
+#[test]
+fn values_that_no_card_can_have_have_no_series() {
+    let (machine, registry) = (Machine::new("amd-beyond"), Registry::new());
+    install(&machine, "card0", "1");
+    machine.file("class/drm/card0/device/gpu_busy_percent", "65535\n");
+    machine.file("class/drm/card0/device/hwmon/hwmon5/temp3_input", "65535000\n");
+    let gpus = machine.collector().missing(Missing::Ignored).register(&registry).unwrap();
+    let page = until(&registry, "the card is up", |page| up(page, "0") == Some(1.0));
+    for name in ["gpu_utilization_ratio", "DCGM_FI_DEV_GPU_UTIL", "gpu_memory_temperature_celsius"]
+    {
+        assert_eq!(page.sum(name, &[]), None, "{name}");
+    }
+    assert_eq!(page.sum("gpu_memory_busy_ratio", &[]), Some(0.31));
     drop(gpus);
 }

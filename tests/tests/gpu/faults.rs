@@ -60,6 +60,41 @@ fn a_gpu_that_falls_off_the_bus_costs_its_own_series_and_comes_back() {
 }
 
 #[test]
+fn the_error_of_a_gpu_that_falls_off_the_bus_is_counted() {
+    let (machine, registry) = (Machine::nvidia("last-words", ""), Registry::new());
+    let gpus = machine.collector().register(&registry).unwrap();
+    // So that it is being waited for.
+    until(&registry, "the first GPU has had none", |page| {
+        page.sum("DCGM_FI_DEV_XID_ERRORS", &[("gpu", "0")]) == Some(0.0)
+    });
+    machine.control("0.state lost\n");
+    until(&registry, "it is down", |page| up(page, "0") == Some(0.0));
+    machine.control("0.state lost\n0.xid 79\n");
+    until(&registry, "its error is counted", |page| {
+        page.sum("gpu_xid_errors_total", &[("gpu", "0"), ("xid", "79")]) == Some(1.0)
+    });
+    comes_back(&machine, &registry);
+    drop(gpus);
+    assert_eq!(encode::text(&registry).matches("xid=").count(), 0);
+}
+
+#[test]
+fn events_that_cannot_be_waited_for_are_once_they_can() {
+    let (machine, registry) = (Machine::nvidia("deaf", "0.events broken\n"), Registry::new());
+    let gpus = machine.collector().register(&registry).unwrap();
+    until(&registry, "it is counted, and costs nothing else", |page| {
+        up(page, "0") == Some(1.0)
+            && errors(page, "failed") >= Some(1.0)
+            && page.sum("DCGM_FI_DEV_XID_ERRORS", &[("gpu", "0")]).is_none()
+    });
+    machine.control("0.xid 31\n");
+    until(&registry, "its errors are heard", |page| {
+        page.sum("gpu_xid_errors_total", &[("gpu", "0"), ("xid", "31")]) == Some(1.0)
+    });
+    drop(gpus);
+}
+
+#[test]
 fn a_gpu_whose_calls_fail_costs_its_own_series_and_comes_back() {
     let (machine, registry) = (Machine::nvidia("failing", ""), Registry::new());
     let gpus = machine.collector().register(&registry).unwrap();

@@ -142,6 +142,24 @@ fn critical_errors_are_counted_and_the_last_is_shown() {
 }
 
 #[test]
+fn values_that_no_gpu_can_have_have_no_series() {
+    let control = "0.utilization 4294967295\n0.power 4294967295\n0.energy 18446744073709551615\n";
+    let (machine, registry) = (Machine::nvidia("beyond", control), Registry::new());
+    let gpus = machine.collector().register(&registry).unwrap();
+    let page = until(&registry, "both GPUs are whole", whole);
+    for name in [
+        "gpu_utilization_ratio",
+        "DCGM_FI_DEV_GPU_UTIL",
+        "gpu_power_watts",
+        "gpu_energy_joules_total",
+    ] {
+        assert_eq!(page.sum(name, &[("gpu", "0")]), None, "{name}");
+        assert!(page.sum(name, &[("gpu", "1")]).is_some(), "{name}");
+    }
+    drop(gpus);
+}
+
+#[test]
 fn a_process_is_shown_for_as_long_as_it_has_memory() {
     let (machine, registry) =
         (Machine::nvidia("process", "0.compute 7:1024,8:2048\n0.graphics 7:64\n"), Registry::new());

@@ -21,6 +21,8 @@ pub(super) struct Words {
     driver: Vocabulary<MOST>,
     instance: Vocabulary<MOST>,
     profile: Vocabulary<MOST>,
+    /// Apart from those of GPUs: parts come and go, and are not to take a GPU's place.
+    mig_uuid: Vocabulary<MOST>,
 }
 
 /// A GPU, in our own metrics.
@@ -173,7 +175,7 @@ impl Words {
                 uuid: uuid.clone(),
                 instance: instance.clone(),
                 profile: profile.clone(),
-                mig_uuid: word(&self.uuid, &mig.uuid),
+                mig_uuid: word(&self.mig_uuid, &mig.uuid),
             },
             dcgm: DcgmMig { gpu, uuid, pci_bus_id, device, model, profile, instance },
         }
@@ -214,6 +216,7 @@ fn word(words: &Vocabulary<MOST>, text: &str) -> Word {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collect::gpu::reading::Memory;
 
     fn facts(index: u32) -> Facts {
         Facts {
@@ -238,6 +241,21 @@ mod tests {
         assert!(!uuids[MOST - 1].is_other());
         assert!(uuids[MOST].is_other() && uuids[MOST + 1].is_other());
         assert_eq!(words.identity(&facts(3)).gpu.uuid.as_str(), "GPU-3");
+    }
+
+    #[test]
+    fn parts_that_come_and_go_leave_gpus_their_names() {
+        let words = Words::default();
+        let of = words.identity(&facts(0));
+        let memory = Memory { total: 0, used: 0, free: 0, reserved: None };
+        let parts: Vec<_> = (0..=MOST)
+            .map(|part| {
+                let (instance, profile) = (String::new(), String::new());
+                words.mig(&of, &Mig { instance, profile, uuid: format!("MIG-{part}"), memory })
+            })
+            .collect();
+        assert!(!parts[MOST - 1].mig.mig_uuid.is_other() && parts[MOST].mig.mig_uuid.is_other());
+        assert_eq!(words.identity(&facts(1)).gpu.uuid.as_str(), "GPU-1");
     }
 
     #[test]

@@ -267,12 +267,7 @@ impl Worker {
         let shown = self.pool.sets.start(facts);
         let of = shown.of().clone();
         let workers = lock(&self.pool.workers);
-        let has = |worker: &Arc<Self>| {
-            let state = worker.lock();
-            let same = |shown: &Shown| shown.of().gpu.uuid.as_str() == of.gpu.uuid.as_str();
-            !state.over && state.shown.as_ref().is_some_and(same)
-        };
-        if workers.iter().any(has) {
+        if is_taken(&workers, &of) {
             return false;
         }
         let mut state = self.lock();
@@ -335,6 +330,11 @@ impl Worker {
         self.count(Fault::new(Reason::Timeout, text));
     }
 
+    /// Whether all threads are to end.
+    pub(super) fn is_stopped(&self) -> bool {
+        *lock(&self.pool.stopped)
+    }
+
     /// Whether the thread ended, or is to end.
     pub(super) fn is_over(&self) -> bool {
         self.lock().over
@@ -350,15 +350,22 @@ impl Worker {
         self.lock().last_xid.get_or_insert(0);
     }
 
-    /// Counts an XID.
+    /// Counts an XID. That of a GPU which fell off the bus may come when nobody samples it any more.
     pub(super) fn xid(&self, xid: u64) {
-        let mut state = self.lock();
-        if state.over {
+        // Held, so that who stops all of them forgets this one as well.
+        let stopped = lock(&self.pool.stopped);
+        if *stopped {
             return;
         }
+        let workers = lock(&self.pool.workers);
+        let mut state = self.lock();
         state.last_xid = Some(xid);
-        if let Some(shown) = &state.shown {
-            self.pool.sets.count_xid(shown, xid);
+        let (over, of) = (state.over, state.shown.as_ref().map(|shown| shown.of().clone()));
+        drop(state);
+        let Some(of) = of else { return };
+        // Who samples it now hears of it as well.
+        if !over || !is_taken(&workers, &of) {
+            self.pool.sets.count_xid(&of, xid);
         }
     }
 
@@ -374,6 +381,15 @@ impl Worker {
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
+}
+
+/// Whether one of them samples this GPU.
+fn is_taken(workers: &[Arc<Worker>], of: &Identity) -> bool {
+    workers.iter().any(|worker| {
+        let state = worker.lock();
+        let same = |shown: &Shown| shown.of().gpu.uuid.as_str() == of.gpu.uuid.as_str();
+        !state.over && state.shown.as_ref().is_some_and(same)
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

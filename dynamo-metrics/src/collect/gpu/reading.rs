@@ -3,6 +3,9 @@
 use super::fault::Fault;
 use crate::label::LabelValue;
 
+/// Temperatures above are none: DCGM leaves them out as well.
+pub(super) const HOTTEST: f64 = 200.0;
+
 /// What does not change of a GPU while it is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Facts {
@@ -188,6 +191,11 @@ pub(super) struct Mig {
     pub(super) profile: String,
     pub(super) uuid: String,
     pub(super) memory: Memory,
+}
+
+/// The value, if it is a share of the time: where firmware does not know, all bits may be set.
+pub(super) fn percent(value: u32) -> Option<u32> {
+    (value <= 100).then_some(value)
 }
 
 impl Reading {

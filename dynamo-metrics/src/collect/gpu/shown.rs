@@ -90,9 +90,9 @@ impl Sets {
         }
     }
 
-    pub(super) fn count_xid(&self, shown: &Shown, xid: u64) {
+    pub(super) fn count_xid(&self, of: &Identity, xid: u64) {
         if let Some(base) = &self.base {
-            base.count_xid(&shown.of, xid);
+            base.count_xid(of, xid);
         }
     }
 

@@ -2,7 +2,9 @@
 
 use super::files::Folder;
 use crate::collect::gpu::fault::{Fault, Reason};
-use crate::collect::gpu::reading::{Clock, Depth, Error, Facts, Lifetime, Memory, Reading, Vendor};
+use crate::collect::gpu::reading::{
+    Clock, Depth, Error, Facts, HOTTEST, Lifetime, Memory, Reading, Vendor, percent,
+};
 
 /// A card, with the files of its sensors.
 #[derive(Debug)]
@@ -60,7 +62,7 @@ impl Card {
     /// That the card is gone.
     pub(super) fn read(&mut self, depth: Depth, reading: &mut Reading) -> Result<(), Fault> {
         let device = &self.device;
-        let percent = |name| device.number(name).and_then(|percent| u32::try_from(percent).ok());
+        let percent = |name| percent(device.number(name)?.try_into().ok()?);
         reading.utilization = percent("gpu_busy_percent");
         reading.memory_utilization = percent("mem_busy_percent");
         reading.memory = self.memory();
@@ -93,7 +95,8 @@ impl Card {
 
     fn read_slow(&mut self, reading: &mut Reading) {
         let device = &self.device;
-        if self.sensors.is_none() {
+        // A driver that was loaded anew numbers them anew.
+        if self.sensors.as_ref().is_none_or(|sensors| !sensors.folder.is_there()) {
             self.sensors = device.first_within("hwmon").map(Sensors::new);
         }
         reading.energy = device.bytes("gpu_metrics").and_then(|table| energy(&table));
@@ -131,7 +134,9 @@ impl Sensors {
 
     fn read(&self, reading: &mut Reading) {
         let folder = &self.folder;
-        let celsius = |name: Option<&str>| Some(folder.signed(name?)? as f64 / 1e3);
+        let celsius = |name: Option<&str>| {
+            Some(folder.signed(name?)? as f64 / 1e3).filter(|celsius| *celsius <= HOTTEST)
+        };
         reading.temperature = celsius(self.temperature);
         reading.memory_temperature = celsius(self.memory_temperature);
         // Older drivers tell a mean, newer ones what it is at the moment.

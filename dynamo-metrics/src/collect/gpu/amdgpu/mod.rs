@@ -3,10 +3,12 @@
 mod card;
 mod files;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
 use super::fault::Fault;
+use super::labels::MOST;
 use super::pool::{Driver, Job};
 use card::Card;
 use files::Folder;
@@ -18,11 +20,13 @@ const AMD: &str = "0x1002";
 #[derive(Debug)]
 pub(super) struct AmdDriver {
     root: PathBuf,
+    /// The index that the card of a number has, whatever comes and goes beside it.
+    indices: BTreeMap<u32, u32>,
 }
 
 impl AmdDriver {
     pub(super) fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, indices: BTreeMap::new() }
     }
 
     /// The cards' numbers, with the folders of their devices, in the order of the numbers.
@@ -40,13 +44,25 @@ impl AmdDriver {
         cards.sort_unstable_by_key(|(number, _)| *number);
         cards
     }
+
+    /// The index of a card: its own, or the first that no other card has.
+    fn index(&mut self, number: u32) -> u32 {
+        let indices = &mut self.indices;
+        let free = (0..=u32::MAX).find(|index| !indices.values().any(|other| other == index));
+        *indices.entry(number).or_insert(free.unwrap_or(number))
+    }
 }
 
 impl Driver for AmdDriver {
     const NAME: &'static str = "amdgpu";
 
     fn look(&mut self, _: bool) -> Result<Vec<(u32, Job)>, Fault> {
-        let job = |(index, (number, folder)): (u32, (u32, Folder))| {
+        let cards = self.cards();
+        if self.indices.len() >= MOST {
+            self.indices.retain(|number, _| cards.iter().any(|(other, _)| other == number));
+        }
+        let job = |(number, folder): (u32, Folder)| {
+            let index = self.index(number);
             let job: Job = Box::new(move |worker| {
                 let (mut card, facts) = worker.ask(|| {
                     let card = Card::new(folder);
@@ -60,6 +76,6 @@ impl Driver for AmdDriver {
             });
             (index, job)
         };
-        Ok((0..).zip(self.cards()).map(job).collect())
+        Ok(cards.into_iter().map(job).collect())
     }
 }

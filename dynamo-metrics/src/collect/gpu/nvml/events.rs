@@ -22,20 +22,27 @@ const REST: Duration = Duration::from_secs(1);
 /// What NVML calls an XID that it does not know.
 const UNKNOWN: u64 = 999;
 
-/// Counts the XIDs of a GPU, in a thread of its own, for as long as `worker` samples it.
+/// Counts the XIDs of a GPU, in a thread of its own, for as long as `worker` samples it and once more:
+/// a GPU that falls off the bus may say so after it is missed.
 ///
 /// # Errors
 /// That there is no thread.
 pub(super) fn listen(nvml: &Arc<Nvml>, index: u32, worker: &Arc<Worker>) -> Result<(), Fault> {
     let (nvml, worker) = (Arc::clone(nvml), Arc::clone(worker));
     let run = move || {
-        if let Err(error) = wait(&nvml, index, &worker)
-            && !is_missing(&error)
-        {
+        // A driver that failed once may have them later.
+        while let Err(error) = wait(&nvml, index, &worker) {
+            if is_missing(&error) {
+                return;
+            }
             let fault = fault("events", &error);
             // Who samples it says that it is lost.
-            if fault.reason == Reason::Failed {
-                worker.count(fault);
+            if fault.reason != Reason::Failed {
+                return;
+            }
+            worker.count(fault);
+            if !worker.rest(REST) {
+                return;
             }
         }
     };
@@ -52,25 +59,20 @@ fn wait(nvml: &Nvml, index: u32, worker: &Worker) -> Result<(), NvmlError> {
     let set = nvml.create_event_set()?;
     let set = device.register_events(wanted, set).map_err(|error| error.error)?;
     worker.hears_xids();
-    while !worker.is_over() {
+    loop {
+        let is_last = worker.is_over();
+        if worker.is_stopped() {
+            return Ok(());
+        }
         match set.wait(WAIT) {
             Ok(event) => match event.event_data {
                 Some(XidError::Value(xid)) => worker.xid(xid),
                 Some(XidError::Unknown) => worker.xid(UNKNOWN),
                 None => {}
             },
+            Err(_) if is_last => return Ok(()),
             Err(NvmlError::Timeout) => {}
-            Err(error) => {
-                let fault = fault("events", &error);
-                if fault.reason != Reason::Failed {
-                    return Ok(());
-                }
-                worker.count(fault);
-                if !worker.rest(REST) {
-                    return Ok(());
-                }
-            }
+            Err(error) => return Err(error),
         }
     }
-    Ok(())
 }

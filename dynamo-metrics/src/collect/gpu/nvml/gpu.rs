@@ -18,11 +18,9 @@ use super::profile::Profiler;
 use super::raw;
 use crate::collect::gpu::fault::{Fault, Reason};
 use crate::collect::gpu::reading::{
-    Clock, Depth, Error, Facts, Lifetime, Memory, Mig, Policy, Process, Reading, Vendor,
+    Clock, Depth, Error, Facts, HOTTEST, Lifetime, Memory, Mig, Policy, Process, Reading, Vendor,
+    percent,
 };
-
-/// Temperatures above are none: DCGM leaves them out as well.
-const HOTTEST: f64 = 200.0;
 
 /// A GPU, with what NVML hands out to ask for it.
 #[derive(Debug)]
@@ -98,17 +96,19 @@ impl<'nvml> Gpu<'nvml> {
             clocks[clock as usize] = megahertz.map(|clock| u64::from(clock) * 1_000_000);
         }
         let reading = calls.reading();
-        reading.utilization = utilization.as_ref().map(|rates| rates.gpu);
-        reading.memory_utilization = utilization.map(|rates| rates.memory);
-        reading.encoder_utilization = encoder.map(|encoder| encoder.utilization);
-        reading.decoder_utilization = decoder.map(|decoder| decoder.utilization);
+        reading.utilization = utilization.as_ref().map(|rates| rates.gpu).and_then(percent);
+        reading.memory_utilization = utilization.map(|rates| rates.memory).and_then(percent);
+        reading.encoder_utilization = encoder.map(|encoder| encoder.utilization).and_then(percent);
+        reading.decoder_utilization = decoder.map(|decoder| decoder.utilization).and_then(percent);
         reading.memory = memory.map(|memory| bytes(&memory));
         let plausible = |celsius: &f64| *celsius <= HOTTEST;
         reading.temperature = temperature.map(f64::from).filter(plausible);
         reading.memory_temperature =
             memory_temperature.map(|celsius| celsius as f64).filter(plausible);
+        // All bits are set where the board has no value at the moment.
+        let power = power.filter(|&milliwatts| milliwatts != u32::MAX);
         reading.power = power.map(|milliwatts| f64::from(milliwatts) / 1e3);
-        reading.energy = energy;
+        reading.energy = energy.filter(|&millijoules| millijoules != u64::MAX);
         reading.throttle = throttle.map(|reasons| reasons.bits());
         reading.clocks = clocks;
         Ok(())

@@ -86,6 +86,9 @@ fn sample(nvml: &Arc<Nvml>, index: u32, worker: &Arc<Worker>) -> Result<(), Faul
     if !worker.begin(&facts) {
         return Ok(());
     }
-    events::listen(nvml, index, worker)?;
+    if let Err(fault) = events::listen(nvml, index, worker) {
+        // It costs the XIDs, and nothing else.
+        worker.count(fault);
+    }
     worker.sample(|depth, reading| gpu.read(depth, reading))
 }
