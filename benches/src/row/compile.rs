@@ -58,7 +58,8 @@ impl Workspace {
         let own = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = own.parent().context("the benches lie in a workspace")?;
         let folder = root.join("target/bench-compile");
-        let members = [BARE, INSTRUMENTED, TRACED].map(|(name, _)| name);
+        let crates = [BARE, INSTRUMENTED, TRACED];
+        let members = crates.map(|(name, _)| name);
         write(&folder.join("Cargo.toml"), &manifest(root, &members))?;
         // The same versions as ours, so that nothing has to be asked for.
         let lock = fs::read_to_string(root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
@@ -70,8 +71,14 @@ impl Workspace {
                  [dependencies]\n{uses}"
             );
             write(&folder.join(name).join("Cargo.toml"), &package)?;
+            write(&folder.join(name).join("src/lib.rs"), "")?;
         }
-        Ok(Self { folder, times: 0 })
+        let mut workspace = Self { folder, times: 0 };
+        // What they depend on is not to be measured.
+        for of in crates {
+            workspace.compile(of)?;
+        }
+        Ok(workspace)
     }
 
     /// Milliseconds that it takes to compile the crate, with what it depends on compiled.
