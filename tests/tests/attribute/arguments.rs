@@ -348,11 +348,7 @@ fn exemplars_lead_to_the_trace_that_is_told() {
 
 #[test]
 fn a_labelled_error_with_a_status_is_what_the_status_says() {
-    fn kind(_: &StatusCode) -> Kind {
-        Kind::Quota
-    }
-
-    #[instrumented_endpoint(scope = registry, err(label = kind))]
+    #[instrumented_endpoint(scope = registry, err(label = |_| Kind::Quota))]
     fn reply(registry: &Registry, status: u16) -> Result<u8, StatusCode> {
         drop(registry.clone());
         Err(StatusCode::from_u16(status).unwrap())
