@@ -1,11 +1,27 @@
-//! What the programs share: where they listen, when they stop, what they say.
+//! What the programs share: how they run, where they listen, when they stop, what they say.
 
 use std::io::Write as _;
+use std::process::ExitCode;
 use std::task::Poll;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Runs a program in a runtime of its own, and says why if it fails.
+pub fn exit(name: &str, program: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    let outcome = Runtime::new()
+        .context("cannot start the runtime")
+        .and_then(|runtime| runtime.block_on(program));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// Listens at `address`, which is the value of `option`.
 ///

@@ -278,13 +278,12 @@ fn floats(bounds: &Expr) -> Expr {
 }
 
 /// Whether a function's body was measured before.
-pub(super) fn is_measured(function: &ImplItemFn) -> bool {
-    let mut body = function.block.clone();
+pub(super) fn is_measured(body: &mut Block) -> bool {
     let is = |body: &Block| {
         let Some(Stmt::Item(Item::Use(it))) = body.stmts.first() else { return false };
         it.tree.to_token_stream().to_string().ends_with("__private as __dynamo_metrics")
     };
-    is(&body) || tail(&mut body).is_some_and(|tail| is(&tail.block))
+    is(body) || tail(body).is_some_and(|tail| is(&tail.block))
 }
 
 /// Whether what starts a call names what the function was called with.

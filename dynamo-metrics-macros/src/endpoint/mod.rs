@@ -80,7 +80,7 @@ fn read(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
 impl Endpoint {
     /// An endpoint of a function; what is not said of it may be said of its whole block.
     fn read(
-        function: ImplItemFn,
+        mut function: ImplItemFn,
         default_name: String,
         mut arguments: Arguments,
         block: Option<&Arguments>,
@@ -102,7 +102,7 @@ impl Endpoint {
             return Err(Error::new_spanned(again, TWICE));
         }
         // It may have another name, and have been there already.
-        if expand::is_measured(&function) {
+        if expand::is_measured(&mut function.block) {
             return Err(Error::new(signature.ident.span(), TWICE));
         }
         let name = match &arguments.name {

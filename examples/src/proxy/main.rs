@@ -39,7 +39,7 @@ use dynamo_metrics::exporter::Exporter;
 use dynamo_metrics::health::Health;
 use dynamo_metrics::llm::{FrontendMetrics, register_uptime};
 use dynamo_metrics::registry::Registry;
-use dynamo_metrics_examples::{Interrupts, bind, say};
+use dynamo_metrics_examples::{Interrupts, bind, exit, say};
 use dynamo_metrics_tower::{ConnectionMetrics, MetricsLayer};
 use tokio::sync::watch;
 use tower_layer::Layer as _;
@@ -50,17 +50,7 @@ use options::Options;
 use upstream::{Upstream, Upstreams};
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    let outcome = tokio::runtime::Runtime::new()
-        .context("cannot start the runtime")
-        .and_then(|runtime| runtime.block_on(run(options)));
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("proxy: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit("proxy", run(Options::parse()))
 }
 
 async fn run(options: Options) -> anyhow::Result<()> {

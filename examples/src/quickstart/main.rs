@@ -32,7 +32,7 @@ use dynamo_metrics::exporter::{Backends, DEFAULT_ADDRESS, Exporter};
 use dynamo_metrics::health::Health;
 use dynamo_metrics::llm::register_uptime;
 use dynamo_metrics::registry::Registry;
-use dynamo_metrics_examples::{Interrupts, bind, say};
+use dynamo_metrics_examples::{Interrupts, bind, exit, say};
 use tokio::sync::watch;
 
 use api::App;
@@ -82,17 +82,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    let outcome = tokio::runtime::Runtime::new()
-        .context("cannot start the runtime")
-        .and_then(|runtime| runtime.block_on(run(options)));
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("quickstart: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit("quickstart", run(Options::parse()))
 }
 
 async fn run(options: Options) -> anyhow::Result<()> {
