@@ -8,8 +8,10 @@ use dynamo_metrics::encode;
 use dynamo_metrics::exporter::Exporter;
 use dynamo_metrics::health::Health;
 use dynamo_metrics::llm::{
-    ConnectionMetrics, EndpointMetrics, FrontendMetrics, GrpcMetrics, RejectMetrics,
-    register_uptime,
+    AdmissionMetrics, BatchMeter, ConnectionMetrics, EndpointMetrics, EngineMetrics,
+    EventLoopMetrics, FrontendMetrics, GrpcMetrics, KvbmMetrics, LoraMetrics, OperatorMetrics,
+    PlannerMetrics, PluginMetrics, RejectMetrics, RequestPlaneMetrics, RouterMetrics,
+    RouterOverhead, WorkPoolMetrics, register_uptime,
 };
 use dynamo_metrics::registry::Registry;
 use http::Request;
@@ -76,7 +78,7 @@ fn collectors(registry: &Registry, runtime: &Runtime) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every set, as a frontend has them.
+/// Every set, each where it belongs.
 fn sets(registry: &Registry) -> anyhow::Result<()> {
     let component = registry.namespace("prod").component("frontend");
     register_uptime(&component)?;
@@ -88,6 +90,20 @@ fn sets(registry: &Registry) -> anyhow::Result<()> {
         GrpcMetrics::register(&endpoint)?;
         ConnectionMetrics::register(&endpoint)?;
     }
+    let backend = registry.namespace("prod").component("backend");
+    AdmissionMetrics::register(registry)?;
+    LoraMetrics::register(registry)?;
+    EventLoopMetrics::register(registry)?;
+    RouterMetrics::register(&backend, 1)?;
+    RouterOverhead::register(registry, 1)?;
+    RequestPlaneMetrics::register(registry)?;
+    WorkPoolMetrics::register(registry)?;
+    EngineMetrics::register(&backend)?;
+    BatchMeter::builder(&backend).register()?;
+    KvbmMetrics::register(registry)?;
+    PlannerMetrics::register(registry, None)?;
+    PluginMetrics::register(registry)?;
+    OperatorMetrics::register(registry)?;
     // Kept for as long as the program runs, since its metrics go with it.
     std::mem::forget(Health::new(registry)?);
     Ok(())
