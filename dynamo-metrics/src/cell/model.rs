@@ -21,7 +21,7 @@ impl Drop for Handle {
 fn live(pool: &Pool) {
     match pool.take() {
         Some(slab) => {
-            slab.change(COLUMN, |value| value + 1);
+            slab.page(COLUMN).change(COLUMN, |value| value + 1);
             pool.give_back(slab);
         }
         None => pool.shared().change_shared(COLUMN, |value| value + 1),

@@ -15,62 +15,63 @@ thread_local! {
 
 struct Owner(Option<Slab>);
 
-/// Where the current thread writes.
-#[derive(Clone, Copy)]
-pub(super) enum Row {
-    Own(Slab),
-    Shared(Slab),
-}
-
-/// Calls `write` with the current thread's row.
+/// Changes a cell of the current thread's row.
 #[inline]
-pub(super) fn with(write: impl Fn(Row)) {
-    match OWN.get() {
-        Some(slab) => write(Row::Own(slab)),
-        None => without_own(&write),
+pub(super) fn change(column: u32, by: impl Fn(u64) -> u64) {
+    match OWN.get().and_then(|slab| slab.made(column)) {
+        Some(page) => page.change(column, by),
+        None => change_any(column, by),
     }
 }
 
-/// The first record of a thread, and every one of a thread without a slab.
+/// Changes two cells of a run, whose columns lie in one page.
+#[inline]
+pub(super) fn change_two(
+    run: u32,
+    (first, by): (u32, impl Fn(u64) -> u64),
+    (second, by_too): (u32, impl Fn(u64) -> u64),
+) {
+    match OWN.get().and_then(|slab| slab.made(run)) {
+        Some(page) => {
+            page.change(run + first, by);
+            page.change(run + second, by_too);
+        }
+        None => change_any_two(run, (first, by), (second, by_too)),
+    }
+}
+
+/// The first record of a thread, its first in a page, and every one of a thread without a slab. One
+/// call, and the last thing done, so that the others save no registers for it.
 #[cold]
-fn without_own(write: &dyn Fn(Row)) {
-    if !SHARES.get() {
-        // Fails once the thread's destructors have run, this one among them.
-        if let Ok(Some(slab)) = OWNER.try_with(|owner| owner.0) {
-            OWN.set(Some(slab));
-            return write(Row::Own(slab));
-        }
-        SHARES.set(true);
+#[inline(never)]
+fn change_any(column: u32, by: impl Fn(u64) -> u64) {
+    match own() {
+        Some(slab) => slab.page(column).change(column, by),
+        None => Pool::global().shared().change_shared(column, by),
     }
-    write(Row::Shared(Pool::global().shared()));
 }
 
-impl Row {
-    /// Changes a cell.
-    #[inline]
-    pub(super) fn change(self, column: u32, by: impl Fn(u64) -> u64) {
-        match self {
-            Self::Own(slab) => slab.change(column, by),
-            Self::Shared(slab) => slab.change_shared(column, by),
-        }
-    }
+#[cold]
+#[inline(never)]
+fn change_any_two(
+    run: u32,
+    (first, by): (u32, impl Fn(u64) -> u64),
+    (second, by_too): (u32, impl Fn(u64) -> u64),
+) {
+    change_any(run + first, by);
+    change_any(run + second, by_too);
+}
 
-    /// Changes two cells of a run.
-    #[inline]
-    pub(super) fn change_two(
-        self,
-        run: u32,
-        (first, by): (u32, impl Fn(u64) -> u64),
-        (second, by_too): (u32, impl Fn(u64) -> u64),
-    ) {
-        match self {
-            Self::Own(slab) => slab.change_two(run, (first, by), (second, by_too)),
-            Self::Shared(slab) => {
-                slab.change_shared(run + first, by);
-                slab.change_shared(run + second, by_too);
-            }
-        }
+/// The current thread's own slab, if it can have one.
+fn own() -> Option<Slab> {
+    if OWN.get().is_some() || SHARES.get() {
+        return OWN.get();
     }
+    // Fails once the thread's destructors have run, this one among them.
+    let own = OWNER.try_with(|owner| owner.0).ok().flatten();
+    OWN.set(own);
+    SHARES.set(own.is_none());
+    own
 }
 
 /// Adds to a whole number, wrapping.

@@ -54,14 +54,14 @@ impl Run {
     #[inline]
     pub(crate) fn add_both(&self, (column, n): (usize, u64), (float, by): (usize, f64)) {
         let (column, float) = (self.within(column), self.within(float));
-        row::with(|row| row.change_two(self.start, (column, plus(n)), (float, plus_float(by))));
+        row::change_two(self.start, (column, plus(n)), (float, plus_float(by)));
     }
 
     /// Adds to two columns.
     #[inline]
     pub(crate) fn add_two(&self, (first, n): (usize, u64), (second, m): (usize, u64)) {
         let (first, second) = (self.within(first), self.within(second));
-        row::with(|row| row.change_two(self.start, (first, plus(n)), (second, plus(m))));
+        row::change_two(self.start, (first, plus(n)), (second, plus(m)));
     }
 
     /// The sum of a column.
@@ -111,12 +111,12 @@ impl Column {
 
     #[inline]
     pub(super) fn add(&self, n: u64) {
-        row::with(|row| row.change(self.0, plus(n)));
+        row::change(self.0, plus(n));
     }
 
     #[inline]
     pub(super) fn add_float(&self, by: f64) {
-        row::with(|row| row.change(self.0, plus_float(by)));
+        row::change(self.0, plus_float(by));
     }
 
     pub(super) fn sum(&self) -> u64 {

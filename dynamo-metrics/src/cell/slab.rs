@@ -37,6 +37,10 @@ type Page = Box<[AtomicU64; PAGE]>;
 #[derive(Clone, Copy)]
 pub(super) struct Slab(&'static [OnceLock<Page>; PAGES]);
 
+/// A page that is made.
+#[derive(Clone, Copy)]
+pub(super) struct Cells(&'static [AtomicU64; PAGE]);
+
 /// All slabs: the shared one, and those that are owned or wait for an owner.
 pub(super) struct Pool {
     shared: Slab,
@@ -59,18 +63,16 @@ impl Slab {
         Self(pages)
     }
 
-    /// The cell of `column`, in a page that is made if it is new.
+    /// The page of `column`, if it is made.
     #[inline]
-    fn cell(self, column: u32) -> &'static AtomicU64 {
-        let (page, cell) = place(column);
-        &self.page(page)[cell]
+    pub(super) fn made(self, column: u32) -> Option<Cells> {
+        self.0[place(column).0].get().map(|page| Cells(page))
     }
 
-    #[inline]
-    fn page(self, page: usize) -> &'static Page {
-        let page = &self.0[page];
-        // The making is out of line.
-        page.get().unwrap_or_else(|| make_page(page))
+    /// The page of `column`, which is made if it is new.
+    pub(super) fn page(self, column: u32) -> Cells {
+        let make = || Box::new(std::array::from_fn(|_| AtomicU64::new(0)));
+        Cells(self.0[place(column).0].get_or_init(make))
     }
 
     /// The value in `column`; zero if the page was never touched.
@@ -78,23 +80,6 @@ impl Slab {
     pub(super) fn read(self, column: u32) -> u64 {
         let (page, cell) = place(column);
         self.0[page].get().map_or(0, |page| page[cell].load(Ordering::Relaxed))
-    }
-
-    /// Changes two cells of a run, whose columns lie in one page, of a slab that the calling thread
-    /// owns.
-    #[inline]
-    pub(super) fn change_two(
-        self,
-        run: u32,
-        (first, by): (u32, impl FnOnce(u64) -> u64),
-        (second, by_too): (u32, impl FnOnce(u64) -> u64),
-    ) {
-        let (page, start) = place(run);
-        let page = self.page(page);
-        let cell = &page[(start + first as usize) % PAGE];
-        cell.store(by(cell.load(Ordering::Relaxed)), Ordering::Relaxed);
-        let cell = &page[(start + second as usize) % PAGE];
-        cell.store(by_too(cell.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
 
     /// Adds neighbouring columns, which lie in one page, to `sums`.
@@ -107,17 +92,9 @@ impl Slab {
         }
     }
 
-    /// Changes a cell of a slab that the calling thread owns.
-    #[inline]
-    pub(super) fn change(self, column: u32, by: impl FnOnce(u64) -> u64) {
-        let cell = self.cell(column);
-        cell.store(by(cell.load(Ordering::Relaxed)), Ordering::Relaxed);
-    }
-
     /// Changes a cell of the slab that threads share.
-    #[cold]
     pub(super) fn change_shared(self, column: u32, by: impl Fn(u64) -> u64) {
-        let cell = self.cell(column);
+        let cell = self.page(column).cell(column);
         let mut seen = cell.load(Ordering::Relaxed);
         loop {
             let new = by(seen);
@@ -134,6 +111,20 @@ impl Slab {
         if let Some(page) = self.0[page].get() {
             page[cell].store(0, Ordering::Relaxed);
         }
+    }
+}
+
+impl Cells {
+    #[inline]
+    fn cell(self, column: u32) -> &'static AtomicU64 {
+        &self.0[place(column).1]
+    }
+
+    /// Changes the cell of a column of this page, in a slab that the calling thread owns.
+    #[inline]
+    pub(super) fn change(self, column: u32, by: impl FnOnce(u64) -> u64) {
+        let cell = self.cell(column);
+        cell.store(by(cell.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
 }
 
@@ -186,10 +177,4 @@ impl Pool {
 fn place(column: u32) -> (usize, usize) {
     let column = column as usize;
     ((column / PAGE) % PAGES, column % PAGE)
-}
-
-#[cold]
-#[inline(never)]
-fn make_page(page: &'static OnceLock<Page>) -> &'static Page {
-    page.get_or_init(|| Box::new(std::array::from_fn(|_| AtomicU64::new(0))))
 }

@@ -56,6 +56,14 @@ impl Counter {
     #[inline]
     pub fn inc_by(&self, n: u64) {
         self.0.value.add(n);
+        if self.0.exemplars.is_some() {
+            self.offer(n);
+        }
+    }
+
+    /// What was added may be the counter's exemplar.
+    #[inline(never)]
+    fn offer(&self, n: u64) {
         if let Some(exemplars) = &self.0.exemplars {
             exemplars.offer(0, n as f64);
         }
