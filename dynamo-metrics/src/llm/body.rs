@@ -1,7 +1,7 @@
 //! A body that is measured as it passes, and otherwise the body it wraps.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -48,18 +48,20 @@ impl<B: Body> Body for ResponseBody<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let state = this.state;
-        let frame = ready!(state.serve(|| this.inner.as_mut().poll_frame(cx)));
-        match &frame {
-            None => state.complete(),
-            Some(Err(_)) => state.body_error(),
-            Some(Ok(frame)) => match (frame.data_ref(), frame.trailers_ref()) {
+        // Looked at where it is, and not taken out: a frame is moved with all its trailers' room.
+        let polled = state.serve(|| this.inner.as_mut().poll_frame(cx));
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(None) => state.complete(),
+            Poll::Ready(Some(Err(_))) => state.body_error(),
+            Poll::Ready(Some(Ok(frame))) => match (frame.data_ref(), frame.trailers_ref()) {
                 (Some(data), _) => state.data(data, this.inner.is_end_stream()),
                 (None, Some(trailers)) => state.trailers(trailers),
                 // A kind of frame that is not invented yet.
                 (None, None) => {}
             },
         }
-        Poll::Ready(frame)
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

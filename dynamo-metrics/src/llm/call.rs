@@ -1,7 +1,5 @@
 //! One run of an endpoint: counted at its start, in flight until its end, ended exactly once.
 
-use std::cell::RefCell;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::cancel::CancelReason;
@@ -10,15 +8,11 @@ use super::meter::Made;
 use super::meter::Stamp;
 use super::outcome::{End, Outcome};
 use super::reading::Account;
+use super::served::{self, Counted};
 use super::timing::{First, Start};
 use super::tokens::Beat;
 use crate::clock::{self, Instant};
 use crate::metric::TraceContext;
-
-thread_local! {
-    /// The calls that a layer is polling on this thread, outermost first.
-    static SERVED: RefCell<Vec<Served>> = const { RefCell::new(Vec::new()) };
-}
 
 /// What a call is that is dropped before its end, and was no panic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +42,7 @@ pub(crate) struct Terms {
 #[derive(Debug)]
 pub struct Call {
     start: Instant,
-    /// `None` once it has ended, if somebody around it counts it already, and while it is served.
-    endpoint: Option<EndpointMetrics>,
-    /// Where token times begin, if not at the start.
-    token_start: Option<Start>,
-    /// What a producer says of its tokens, if one asked for a meter.
-    made: Option<Arc<Made>>,
+    counted: Counted,
     /// What it runs is being polled; a drop that finds this was left by a panic, caught or not.
     running: bool,
     /// Whoever waits for the endpoint's last open request waits for this one.
@@ -61,22 +50,9 @@ pub struct Call {
     terms: Terms,
     /// Whether it went well, where somebody knows better than its value's type.
     verdict: Option<bool>,
-    /// Where its exemplars lead.
-    trace: Option<TraceContext>,
+    /// Where its exemplars lead; few calls have one, and all are moved.
+    trace: Option<Box<TraceContext>>,
 }
-
-/// What a call gives away while it is served: calls of the endpoint on this thread are parts of one
-/// that is counted already, and producers find it here.
-#[derive(Debug)]
-struct Served {
-    endpoint: EndpointMetrics,
-    start: Instant,
-    token_start: Option<Start>,
-    made: Option<Arc<Made>>,
-}
-
-/// Takes back what a call gave away, also while unwinding.
-struct Back<'a>(&'a mut Call);
 
 impl Terms {
     pub(crate) const fn new() -> Self {
@@ -92,11 +68,7 @@ impl Call {
 
     /// The same, counted otherwise.
     pub(crate) fn start_as(endpoint: EndpointMetrics, terms: Terms) -> Self {
-        let id = endpoint.id();
-        let is_this = |served: &Served| served.endpoint.id() == id;
-        // Past the end of the thread's life there is no layer around either.
-        let counted = SERVED.try_with(|served| served.borrow().iter().any(is_this));
-        let endpoint = (!counted.unwrap_or(false)).then_some(endpoint);
+        let endpoint = (!served::is_within(endpoint.id())).then_some(endpoint);
         if let Some(endpoint) = &endpoint {
             endpoint.start(terms);
         }
@@ -105,7 +77,7 @@ impl Call {
 
     /// The call is open until its end, for whoever waits for the last one.
     pub(crate) fn opened(mut self) -> Self {
-        if let Some(endpoint) = &self.endpoint {
+        if let Some(endpoint) = self.endpoint() {
             endpoint.open().enter();
             self.open = true;
         }
@@ -119,11 +91,10 @@ impl Call {
 
     #[inline]
     fn counting(endpoint: Option<EndpointMetrics>, terms: Terms) -> Self {
+        let start = clock::now();
         Self {
-            start: clock::now(),
-            endpoint,
-            token_start: None,
-            made: None,
+            start,
+            counted: Counted { endpoint, start: Start::at(start), made: None },
             running: false,
             open: false,
             terms,
@@ -137,28 +108,29 @@ impl Call {
     }
 
     /// The endpoint, until the end.
+    #[inline]
     pub(crate) fn endpoint(&self) -> Option<&EndpointMetrics> {
-        self.endpoint.as_ref()
+        self.counted.endpoint.as_ref()
     }
 
     /// Token times begin there.
     pub(super) fn tokens_since(&mut self, start: Start) {
-        self.token_start = Some(start);
+        self.counted.start = start;
     }
 
     /// Where token times begin.
     pub(super) fn token_start(&self) -> Start {
-        self.token_start.clone().unwrap_or(Start::At(self.start))
+        self.counted.start.clone()
     }
 
     /// What a producer says of its tokens, if there is one that asked for a meter.
     pub(super) fn made(&self) -> Option<&Made> {
-        self.made.as_deref()
+        self.counted.made.as_deref()
     }
 
     /// What comes once in a stream came, this long after its start.
     pub(super) fn first(&self, first: First, time: Duration) {
-        if let Some(endpoint) = &self.endpoint {
+        if let Some(endpoint) = self.endpoint() {
             endpoint.streams().first(first, time, false);
         }
     }
@@ -169,19 +141,19 @@ impl Call {
 
     /// Tokens were made.
     pub(super) fn stamp(&self, stamp: Stamp) {
-        if let Some(endpoint) = &self.endpoint {
+        if let Some(endpoint) = self.endpoint() {
             endpoint.streams().stamp(stamp);
         }
     }
 
     pub(crate) fn beat(&self, beat: Beat) {
-        if let Some(endpoint) = &self.endpoint {
+        if let Some(endpoint) = self.endpoint() {
             endpoint.streams().beat(beat);
         }
     }
 
     pub(crate) fn output_tokens(&self, tokens: u64) {
-        if let Some(endpoint) = &self.endpoint {
+        if let Some(endpoint) = self.endpoint() {
             endpoint.streams().output_tokens(tokens);
         }
     }
@@ -193,25 +165,25 @@ impl Call {
 
     /// The trace that the call belongs to.
     pub(crate) fn trace(&mut self, trace: Option<TraceContext>) {
-        self.trace = trace;
+        self.trace = trace.map(Box::new);
     }
 
     /// Whether somebody counts it, and an error would be one.
     pub(crate) fn may_fail(&self) -> bool {
-        self.endpoint.is_some() && self.verdict != Some(true)
+        self.counted.endpoint.is_some() && self.verdict != Some(true)
     }
 
     /// Ends the call; the first end counts.
     #[inline]
     pub(crate) fn end(&mut self, end: End) {
-        if self.endpoint.is_some() {
+        if self.counted.endpoint.is_some() {
             self.end_at(end, clock::now(), None, None);
         }
     }
 
     /// The same, as an error of this label.
     pub(crate) fn end_as(&mut self, end: End, error: &str) {
-        if self.endpoint.is_some() {
+        if self.counted.endpoint.is_some() {
             self.end_at(end, clock::now(), Some(error), None);
         }
     }
@@ -225,8 +197,8 @@ impl Call {
         error: Option<&str>,
         account: Option<&Account<'_>>,
     ) {
-        let Some(endpoint) = self.endpoint.take() else { return };
-        let _entered = self.trace.map(TraceContext::enter);
+        let Some(endpoint) = self.counted.endpoint.take() else { return };
+        let _entered = self.trace.as_deref().copied().map(TraceContext::enter);
         if let Some(end) = self.judged(end) {
             endpoint.end(end, now.since(self.start), error, account.map(|account| (account, now)));
         }
@@ -269,9 +241,7 @@ impl Call {
     #[inline]
     pub(crate) fn serve<T>(&mut self, part: impl FnOnce() -> T) -> T {
         self.running = true;
-        let back = Back::after_giving(self);
-        let done = part();
-        drop(back);
+        let done = served::serve(&mut self.counted, part);
         self.running = false;
         done
     }
@@ -286,59 +256,11 @@ impl Call {
     }
 }
 
-impl<'a> Back<'a> {
-    #[inline]
-    fn after_giving(call: &'a mut Call) -> Option<Self> {
-        let endpoint = call.endpoint.take()?;
-        let (token_start, made) = (call.token_start.take(), call.made.take());
-        let mut given = Some(Served { endpoint, start: call.start, token_start, made });
-        let _ = SERVED.try_with(|served| served.borrow_mut().extend(given.take()));
-        match given {
-            None => Some(Self(call)),
-            // The thread is at its end.
-            Some(kept) => {
-                call.endpoint = Some(kept.endpoint);
-                call.token_start = kept.token_start;
-                call.made = kept.made;
-                None
-            }
-        }
-    }
-}
-
-impl Drop for Back<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        let back = SERVED.try_with(|served| served.borrow_mut().pop()).ok().flatten();
-        if let Some(Served { endpoint, token_start, made, .. }) = back {
-            self.0.endpoint = Some(endpoint);
-            self.0.token_start = token_start;
-            self.0.made = made;
-        }
-    }
-}
-
-/// Shows `see` the innermost call that a layer is polling on this thread, where its token times begin,
-/// and what is made for it. Those around it, which pass on the same answer, hear of that as well.
-pub(super) fn current<T>(see: impl FnOnce(&EndpointMetrics, Start, &Arc<Made>) -> T) -> Option<T> {
-    let current = SERVED.try_with(|served| {
-        let mut served = served.borrow_mut();
-        let (last, around) = served.split_last_mut()?;
-        let made = last.made.get_or_insert_default();
-        for outer in around {
-            outer.made.get_or_insert_with(|| Arc::clone(made));
-        }
-        let start = last.token_start.clone().unwrap_or(Start::At(last.start));
-        Some(see(&last.endpoint, start, made))
-    });
-    current.ok().flatten()
-}
-
 impl Drop for Call {
     #[inline]
     fn drop(&mut self) {
         // Mostly it has ended by now, and need not ask why it did not.
-        if self.endpoint.is_none() {
+        if self.counted.endpoint.is_none() {
             return;
         }
         self.end(End { outcome: self.outcome_of_drop(), in_body: false, status: None });

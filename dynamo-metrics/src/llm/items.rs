@@ -50,7 +50,7 @@ struct State {
 
 impl<S: Stream, F: FnMut(&S::Item) -> Heard> Metered<S, F> {
     pub(crate) fn new(call: Call, inner: S, hear: F) -> Self {
-        let timing = Timing::new(Start::At(call.started()), clock::now());
+        let timing = Timing::new(Start::at(call.started()), clock::now());
         let seen = Seen { exact: call.terms().counted, ..Seen::default() };
         Self { state: State { call, seen, timing, failed: false }, hear, inner }
     }

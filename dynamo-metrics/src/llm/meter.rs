@@ -9,11 +9,11 @@ use std::time::Duration;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-use super::call;
 use super::endpoint::EndpointMetrics;
+use super::served;
 use super::timing::Start;
 use super::users::UserFunction;
-use crate::clock::{self, Instant};
+use crate::clock::{self, Instant, Nanoseconds};
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
 /// Stamps tokens where they are made, before any channel, buffer or slow client.
@@ -82,7 +82,7 @@ pub(super) enum Stamp {
     /// The first token, this long after the start.
     First(Duration),
     Next {
-        gap: Duration,
+        gap: Nanoseconds,
         tokens: u64,
     },
 }
@@ -95,7 +95,7 @@ pin_project! {
         // When the next item was asked for, if it was.
         asked: Option<Instant>,
         // Time that it took to make what came since the last tokens.
-        made_in: Duration,
+        made_in: Nanoseconds,
         #[pin]
         inner: S,
     }
@@ -112,8 +112,8 @@ impl StreamMeter {
             let since = made.since();
             Self { endpoint, start, since, made: Arc::clone(made) }
         };
-        call::current(|endpoint, start, made| of(Some(endpoint.clone()), start, made))
-            .unwrap_or_else(|| of(None, Start::At(clock::now()), &Arc::default()))
+        served::current(|endpoint, start, made| of(Some(endpoint.clone()), start, made))
+            .unwrap_or_else(|| of(None, Start::at(clock::now()), &Arc::default()))
     }
 
     /// So many tokens are made now; others of the same moment say nothing of a gap.
@@ -125,16 +125,16 @@ impl StreamMeter {
     }
 
     /// So many tokens are made `now`, which took so long if somebody measured it.
-    fn make(&self, tokens: u64, now: Instant, took: Option<Duration>) {
+    fn make(&self, tokens: u64, now: Instant, took: Option<Nanoseconds>) {
         let Some(endpoint) = &self.endpoint else { return };
-        let since = nanoseconds(now.since(self.since));
+        let Nanoseconds(since) = now.span_since(self.since);
         // Clones may stamp at once; the last one never goes back.
         let last = self.made.last.fetch_max(since.saturating_add(1), Ordering::Relaxed);
         self.made.tokens.fetch_add(tokens, Ordering::Relaxed);
         endpoint.streams().stamp(match last.checked_sub(1) {
             None => Stamp::First(now.since(self.start.instant())),
             Some(last) => {
-                let gap = || Duration::from_nanos(since.saturating_sub(last));
+                let gap = || Nanoseconds(since.saturating_sub(last));
                 Stamp::Next { gap: took.unwrap_or_else(gap), tokens }
             }
         });
@@ -172,7 +172,13 @@ impl StreamMeter {
         stream: S,
         count: F,
     ) -> MeteredStream<S, F> {
-        MeteredStream { meter: self, count, asked: None, made_in: Duration::ZERO, inner: stream }
+        MeteredStream {
+            meter: self,
+            count,
+            asked: None,
+            made_in: Nanoseconds::default(),
+            inner: stream,
+        }
     }
 }
 
@@ -202,7 +208,7 @@ impl<S: Stream, F: Fn(&S::Item) -> u64> Stream for MeteredStream<S, F> {
         let item = ready!(this.inner.poll_next(cx));
         *this.asked = None;
         let now = clock::now();
-        *this.made_in += now.since(asked);
+        *this.made_in += now.span_since(asked);
         if let Some(item) = &item {
             // What a user wrote may panic; the item goes on.
             let tokens = UserFunction::Count.ask(|| Some((this.count)(item))).unwrap_or(0);
@@ -222,8 +228,4 @@ impl<S: fmt::Debug, F> fmt::Debug for MeteredStream<S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MeteredStream").field("inner", &self.inner).finish_non_exhaustive()
     }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

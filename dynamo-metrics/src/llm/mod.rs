@@ -41,6 +41,7 @@ mod reading;
 mod request;
 mod response;
 mod roster;
+mod served;
 mod sets;
 mod slo;
 pub mod stream;

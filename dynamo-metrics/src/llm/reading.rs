@@ -8,7 +8,7 @@ use http::response;
 
 use super::stream::{
     Events, Grpc, JsonAnswer, Media, Ndjson, Seen, Sse, StreamReader, TokenSource, Uninspected,
-    Unread, chosen,
+    Unread, is_encoded,
 };
 use super::timing::{First, Start, Timing};
 use super::tokens::Beat;
@@ -65,19 +65,22 @@ impl<'a> Account<'a> {
 impl Reading {
     /// Reads a body by what its head says of it; `None` if there is nothing to read.
     pub(super) fn by_head(
+        media: Media,
         head: &response::Parts,
-        start: &Start,
+        start: Start,
         now: Instant,
     ) -> Option<Box<Self>> {
         fn boxed<R: StreamReader + 'static>(
             reader: R,
             kind: Kind,
-            start: &Start,
+            start: Start,
             now: Instant,
         ) -> Box<Reading> {
-            Box::new(Reading::new(reader, kind, start.clone(), now))
+            Box::new(Reading::new(reader, kind, start, now))
         }
-        let (media, encoded) = chosen(head.status, &head.headers)?;
+        if !media.is_read(head.status) {
+            return None;
+        }
         let kind = match media {
             Media::Sse | Media::Ndjson => Kind::Stream,
             Media::Grpc => Kind::Messages,
@@ -85,7 +88,7 @@ impl Reading {
             Media::Other => return None,
         };
         Some(match media {
-            _ if encoded => boxed(Unread(Uninspected::Encoded), kind, start, now),
+            _ if is_encoded(&head.headers) => boxed(Unread(Uninspected::Encoded), kind, start, now),
             Media::Sse => boxed(Sse::new(Events::default()), kind, start, now),
             Media::Ndjson => boxed(Ndjson::new(Events::default()), kind, start, now),
             Media::Grpc => boxed(Grpc::count(), kind, start, now),
@@ -97,11 +100,12 @@ impl Reading {
     /// Reads a body with a reader that somebody chose: as a stream, unless it is JSON.
     pub(super) fn with(
         reader: Box<dyn StreamReader>,
+        media: Media,
         head: &response::Parts,
         start: Start,
         now: Instant,
     ) -> Box<Self> {
-        let json = matches!(chosen(head.status, &head.headers), Some((Media::Json, _)));
+        let json = media == Media::Json && media.is_read(head.status);
         let kind = if json { Kind::Unary } else { Kind::Stream };
         Box::new(Reading::new(reader, kind, start, now))
     }

@@ -4,7 +4,7 @@
 //! length, at once if there is nothing to send, or because the client is gone. The first of these
 //! that is seen ends the request; a drop without any of them is read by what came before.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf;
@@ -18,7 +18,7 @@ use super::meter::Made;
 use super::outcome::{End, Outcome};
 use super::reading::{Account, Kind, Reading};
 use super::request::{FrontendCall, RequestMetrics};
-use super::stream::{ChooseReader, Seen, is_grpc};
+use super::stream::{ChooseReader, Media, Seen};
 use super::timing::{First, RequestRead, Start, Timing};
 use super::users::UserFunction;
 use crate::clock::{self, Instant};
@@ -33,16 +33,22 @@ const TIMER_SLACK: Duration = Duration::from_millis(1);
 /// passed, cancelled otherwise.
 pub struct ResponseState {
     call: Call,
-    frontend: Option<FrontendCall>,
-    grpc: Option<GrpcCall>,
-    choose_reader: Option<ChooseReader>,
-    /// HEAD and CONNECT change what a body is.
-    method: MethodKind,
     head: Option<Head>,
     /// Body bytes that were passed on.
     bytes: u64,
     reading: Option<Box<Reading>>,
+    extras: Option<Box<Extras>>,
+    /// HEAD and CONNECT change what a body is.
+    method: MethodKind,
     ended: bool,
+}
+
+/// What not every request has: it would be moved with each of them, from future to response to body.
+#[derive(Default)]
+struct Extras {
+    frontend: Option<FrontendCall>,
+    grpc: Option<GrpcCall>,
+    choose_reader: Option<ChooseReader>,
     /// How long its client waits, if it said.
     deadline: Option<Duration>,
 }
@@ -95,14 +101,14 @@ impl ResponseState {
     /// The request is one of a frontend's, which its handler tells more of through `request`.
     #[must_use]
     pub fn with_frontend(mut self, request: &RequestMetrics) -> Self {
-        self.frontend = Some(FrontendCall::start(request));
+        self.extras().frontend = Some(FrontendCall::start(request));
         self
     }
 
     /// The request is one of a gRPC method, whose answer is seen from `side`.
     #[must_use]
     pub fn with_grpc(mut self, method: &GrpcMetrics, side: Side) -> Self {
-        self.grpc = Some(GrpcCall::start(method, side));
+        self.extras().grpc = Some(GrpcCall::start(method, side));
         self
     }
 
@@ -110,21 +116,23 @@ impl ResponseState {
     /// that, it took too long.
     #[must_use]
     pub fn with_deadline(mut self, headers: &HeaderMap) -> Self {
-        self.deadline = timeout_of(headers);
+        if let Some(deadline) = timeout_of(headers) {
+            self.extras().deadline = Some(deadline);
+        }
         self
     }
 
     /// The reader of its stream is chosen by `choose`, if that makes a choice.
     #[must_use]
     pub fn with_reader(mut self, choose: &ChooseReader) -> Self {
-        self.choose_reader = Some(Arc::clone(choose));
+        self.extras().choose_reader = Some(Arc::clone(choose));
         self
     }
 
     /// The times of its tokens begin at `start`, and not at the call.
     #[must_use]
     pub fn tokens_since(mut self, start: Instant) -> Self {
-        self.call.tokens_since(Start::At(start));
+        self.call.tokens_since(Start::at(start));
         self
     }
 
@@ -132,10 +140,9 @@ impl ResponseState {
     /// has to tell; at the call, should it never be.
     #[must_use]
     pub fn tokens_since_read(mut self) -> (Self, RequestRead) {
-        let read = Arc::new(OnceLock::new());
-        let call = self.call.started();
-        self.call.tokens_since(Start::Read { call, read: Arc::clone(&read) });
-        (self, RequestRead(read))
+        let (start, read) = Start::where_read(self.call.started());
+        self.call.tokens_since(start);
+        (self, read)
     }
 
     /// Whether its endpoint counts it: not if it is a part of a request that a layer counts there.
@@ -154,16 +161,27 @@ impl ResponseState {
     pub(crate) fn from_call(call: Call) -> Self {
         Self {
             call,
-            frontend: None,
-            grpc: None,
-            choose_reader: None,
-            method: MethodKind::Other,
             head: None,
             bytes: 0,
             reading: None,
+            extras: None,
+            method: MethodKind::Other,
             ended: false,
-            deadline: None,
         }
+    }
+
+    fn extras(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
+    #[inline]
+    fn grpc(&mut self) -> Option<&mut GrpcCall> {
+        self.extras.as_mut()?.grpc.as_mut()
+    }
+
+    #[inline]
+    fn frontend(&mut self) -> Option<&mut FrontendCall> {
+        self.extras.as_mut()?.frontend.as_mut()
     }
 
     /// Runs `work`, which is a part of serving this request: calls or polls what answers it.
@@ -188,7 +206,7 @@ impl ResponseState {
     /// The head of the response is ready. `ended` and `length` are what its body says of itself
     /// (`is_end_stream`, and the exact `size_hint` if it has one).
     pub fn head(&mut self, head: &response::Parts, ended: bool, length: Option<u64>) {
-        let status = head.status;
+        let (status, media) = (head.status, Media::of(&head.headers));
         // This rule comes before any look at Content-Length, which may be there all the same.
         let no_body = self.method == MethodKind::Head
             || status.is_informational()
@@ -196,8 +214,8 @@ impl ResponseState {
             || (self.method == MethodKind::Connect && status.is_success());
         let mut outcome = Outcome::of_status(status);
         let mut grpc = Grpc::No;
-        if outcome == Outcome::Success && is_grpc(&head.headers) {
-            if let Some(call) = &mut self.grpc {
+        if outcome == Outcome::Success && media == Media::Grpc {
+            if let Some(call) = self.grpc() {
                 call.head(&head.headers);
             }
             (grpc, outcome) = match self.grpc_status(&head.headers) {
@@ -221,26 +239,26 @@ impl ResponseState {
         if no_body || ended {
             return self.end(self.outcome_of_all(), now);
         }
-        self.begin_reading(head, now);
+        self.begin_reading(head, media, now);
     }
 
     /// Chooses who reads the body.
-    fn begin_reading(&mut self, head: &response::Parts, now: Instant) {
-        let endpoint = self.call.endpoint();
-        if endpoint.is_none() && self.frontend.is_none() {
+    fn begin_reading(&mut self, head: &response::Parts, media: Media, now: Instant) {
+        let (endpoint, extras) = (self.call.endpoint(), self.extras.as_deref());
+        let frontend = extras.and_then(|extras| extras.frontend.as_ref());
+        if endpoint.is_none() && frontend.is_none() {
             return;
         }
         let choose = |choose: &ChooseReader| UserFunction::Reader.ask(|| choose(head));
         let chosen = endpoint
             .and_then(|endpoint| endpoint.reader().and_then(choose))
-            .or_else(|| self.choose_reader.as_ref().and_then(choose))
+            .or_else(|| extras.and_then(|extras| extras.choose_reader.as_ref()).and_then(choose))
             .or_else(|| endpoint.and_then(EndpointMetrics::last_reader).and_then(choose));
-        let start = self.call.token_start();
         self.reading = match chosen {
-            Some(reader) => Some(Reading::with(reader, head, start, now)),
-            None => Reading::by_head(head, &start, now),
+            Some(reader) => Some(Reading::with(reader, media, head, self.call.token_start(), now)),
+            None => Reading::by_head(media, head, self.call.token_start(), now),
         };
-        if let (Some(reading), Some(frontend)) = (&self.reading, &self.frontend)
+        if let (Some(reading), Some(frontend)) = (&self.reading, frontend)
             && reading.is_stream()
         {
             frontend.streams();
@@ -257,7 +275,7 @@ impl ResponseState {
         if let Some(endpoint) = self.call.endpoint() {
             endpoint.response_bytes().inc_by(length);
         }
-        if let Some(grpc) = &mut self.grpc {
+        if let Some(grpc) = self.grpc() {
             grpc.data(data);
         }
         if let Some(reading) = &mut self.reading {
@@ -278,7 +296,7 @@ impl ResponseState {
             // Trailers know better than a head that spoke too early.
             head.outcome = outcome;
             head.grpc = Grpc::Told;
-            if let Some(call) = &mut self.grpc {
+            if let Some(call) = self.grpc() {
                 call.status(trailers);
             }
         }
@@ -288,7 +306,8 @@ impl ResponseState {
     /// How a call ends whose head or trailers these are, if they say it.
     fn grpc_status(&self, headers: &HeaderMap) -> Option<Outcome> {
         let status = headers.get("grpc-status")?.as_bytes();
-        Some(match &self.grpc {
+        let call = self.extras.as_ref().and_then(|extras| extras.grpc.as_ref());
+        Some(match call {
             Some(call) => call.outcome_of(status),
             None => Outcome::of_grpc(status),
         })
@@ -354,7 +373,7 @@ impl ResponseState {
             self.call.beat(beat);
         }
         self.call.output_tokens(tokens);
-        if let Some(frontend) = &mut self.frontend {
+        if let Some(frontend) = self.frontend() {
             if let Some(beat) = beat {
                 frontend.beat(beat);
             }
@@ -366,18 +385,19 @@ impl ResponseState {
     #[inline(never)]
     fn told_first(&mut self, length: u64) {
         let Some(reading) = &mut self.reading else { return };
-        if let Some(frontend) = &mut self.frontend {
+        let mut frontend = self.extras.as_mut().and_then(|extras| extras.frontend.as_mut());
+        if let Some(frontend) = &mut frontend {
             frontend.answers_as(&reading.seen().model);
         }
         let reasoned = reading.seen().reasoning_tokens > 0;
-        let (endpoint, frontend) = (self.call.endpoint(), &self.frontend);
+        let endpoint = self.call.endpoint();
         // A frontend's times have Dynamo's rules, whatever the endpoint chooses.
         let since_call = reading.handed().since(self.call.started());
         reading.firsts(length, |first, time| {
             if let Some(endpoint) = endpoint {
                 endpoint.streams().first(first, time, reasoned);
             }
-            if let (First::Token, Some(frontend)) = (first, frontend) {
+            if let (First::Token, Some(frontend)) = (first, &frontend) {
                 frontend.first_token(since_call);
             }
         });
@@ -393,7 +413,11 @@ impl ResponseState {
             status: self.head.as_ref().map(|head| head.status),
         };
         let mut of_frontend = end;
-        if let Some(grpc) = self.grpc.take() {
+        let (mut frontend, grpc) = match self.extras.as_deref_mut() {
+            Some(extras) => (extras.frontend.as_mut(), extras.grpc.take()),
+            None => (None, None),
+        };
+        if let Some(grpc) = grpc {
             of_frontend.status = grpc.as_http().or(end.status);
             grpc.end();
         }
@@ -404,10 +428,13 @@ impl ResponseState {
         // What a client that left was not handed on is nobody's.
         let made = if outcome == Outcome::Cancelled { None } else { self.call.made() };
         let made = made.map_or(0, Made::tokens);
-        let unread = (Seen::default(), Timing::new(self.call.token_start(), now));
+        let unread;
         let account = match &reading {
             Some(reading) => Some(reading.account(made)),
-            None if made > 0 => Some(Account::new(&unread.0, &unread.1, Kind::Messages, made)),
+            None if made > 0 => {
+                unread = (Seen::default(), Timing::new(self.call.token_start(), now));
+                Some(Account::new(&unread.0, &unread.1, Kind::Messages, made))
+            }
             None => None,
         };
         if let Some(account) = &account {
@@ -416,11 +443,11 @@ impl ResponseState {
             if uncounted > 0 {
                 self.call.output_tokens(uncounted);
             }
-            if let Some(frontend) = &mut self.frontend {
+            if let Some(frontend) = &mut frontend {
                 frontend.account(account, uncounted);
             }
         }
-        if let Some(frontend) = &mut self.frontend {
+        if let Some(frontend) = &mut frontend {
             frontend.end(of_frontend, now.since(self.call.started()));
         }
         self.call.end_at(end, now, None, account.as_ref());
@@ -429,7 +456,8 @@ impl ResponseState {
     /// Whether nobody waits for it any more.
     fn is_late(&self) -> bool {
         let waited = || self.call.started().elapsed() + TIMER_SLACK;
-        self.deadline.is_some_and(|deadline| waited() >= deadline)
+        let deadline = self.extras.as_ref().and_then(|extras| extras.deadline);
+        deadline.is_some_and(|deadline| waited() >= deadline)
     }
 
     /// What a drop says, going by what came before it.

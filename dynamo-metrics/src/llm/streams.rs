@@ -195,7 +195,7 @@ impl StreamMetrics {
             InterToken::PerToken => {
                 observe_each(&self.set.inter_token_latency_seconds, gap, tokens);
             }
-            InterToken::PerChunk => self.set.inter_token_latency_seconds.observe_duration(gap),
+            InterToken::PerChunk => self.set.inter_token_latency_seconds.observe_span(gap),
             InterToken::PerRequestMean => {}
         }
         observe_each(&self.set.inter_token_wait_seconds, wait, tokens);
@@ -261,7 +261,7 @@ impl StreamMetrics {
         if account.kind != Kind::Stream {
             return;
         }
-        self.set.stream_stall_seconds.observe_duration(pace.stall());
+        self.set.stream_stall_seconds.observe_span(pace.stall());
         if seen.tokens == 0 && seen.uninspected.is_none() {
             self.set.streams_without_token_total.inc();
         }
@@ -270,7 +270,8 @@ impl StreamMetrics {
         measured.longest_gap = match self.inter_token {
             InterToken::PerChunk => pace.longest_gap(),
             _ => pace.longest(),
-        };
+        }
+        .map(Duration::from);
         let end = (self.token_end == TokenEnd::EndOfBody).then_some(now);
         measured.per_token = pace.per_token(account.tokens, end).filter(|_| success);
         if let Some(seconds) = measured.per_token {

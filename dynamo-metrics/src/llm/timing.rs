@@ -19,13 +19,10 @@ pub(super) struct Timing {
 
 /// Where times are counted from.
 #[derive(Debug, Clone)]
-pub(super) enum Start {
-    At(Instant),
-    /// Where the request's body ends, or else where the call was.
-    Read {
-        call: Instant,
-        read: Arc<OnceLock<Instant>>,
-    },
+pub(super) struct Start {
+    pub(super) at: Instant,
+    /// Where the request's body ends, once it does, where that is the start.
+    pub(super) read: Option<Arc<OnceLock<Instant>>>,
 }
 
 /// What comes once in a stream.
@@ -42,7 +39,7 @@ const FIRSTS: usize = 4;
 
 /// Tells the metrics when a request's body has been read, where token times begin there.
 #[derive(Debug, Clone)]
-pub struct RequestRead(pub(super) Arc<OnceLock<Instant>>);
+pub struct RequestRead(Arc<OnceLock<Instant>>);
 
 impl RequestRead {
     /// The request's body has come to its end; the first call counts.
@@ -52,11 +49,20 @@ impl RequestRead {
 }
 
 impl Start {
+    #[inline]
+    pub(super) fn at(at: Instant) -> Self {
+        Self { at, read: None }
+    }
+
+    /// Where a request's body ends, or else where it was called.
+    pub(super) fn where_read(called: Instant) -> (Self, RequestRead) {
+        let read = Arc::new(OnceLock::new());
+        (Self { at: called, read: Some(Arc::clone(&read)) }, RequestRead(read))
+    }
+
+    #[inline]
     pub(super) fn instant(&self) -> Instant {
-        match self {
-            Self::At(instant) => *instant,
-            Self::Read { call, read } => read.get().copied().unwrap_or(*call),
-        }
+        self.read.as_ref().and_then(|read| read.get().copied()).unwrap_or(self.at)
     }
 }
 

@@ -1,8 +1,6 @@
 //! Token times: the first one, the gaps between the others, and whose time the gaps were.
 
-use std::time::Duration;
-
-use crate::clock::Instant;
+use crate::clock::{Instant, Nanoseconds};
 use crate::metric::{Buckets, BucketsError, Histogram, NativeBuckets};
 
 /// Dynamo's bounds for the time to the first token, in seconds.
@@ -29,14 +27,14 @@ pub(super) struct Pace {
     /// The next one was asked for.
     asked: Option<Instant>,
     /// All stalls since the head.
-    stall: Duration,
+    stall: Nanoseconds,
     /// All waits since the last token.
-    wait: Duration,
+    wait: Nanoseconds,
     /// The first token, and those that came in one chunk with it.
     first: Option<(Instant, u64)>,
     last: Option<Instant>,
     /// The longest gap between two chunks, and the longest time of one token.
-    longest: Option<(Duration, Duration)>,
+    longest: Option<(Nanoseconds, Nanoseconds)>,
 }
 
 /// What one chunk of tokens has to say.
@@ -45,7 +43,7 @@ pub(crate) enum Beat {
     /// The first one, and nothing of those in one chunk with it.
     First,
     /// So many tokens, this long after the ones before, of which this was waited for them.
-    Next { gap: Duration, wait: Duration, tokens: u64 },
+    Next { gap: Nanoseconds, wait: Nanoseconds, tokens: u64 },
 }
 
 impl Pace {
@@ -54,8 +52,8 @@ impl Pace {
         Self {
             handed: now,
             asked: None,
-            stall: Duration::ZERO,
-            wait: Duration::ZERO,
+            stall: Nanoseconds::default(),
+            wait: Nanoseconds::default(),
             first: None,
             last: None,
             longest: None,
@@ -71,7 +69,7 @@ impl Pace {
     /// The next frame is asked for, for the first time.
     #[inline]
     pub(super) fn ask(&mut self, now: Instant) {
-        self.stall += now.since(self.handed);
+        self.stall += now.span_since(self.handed);
         self.asked = Some(now);
     }
 
@@ -79,7 +77,7 @@ impl Pace {
     #[inline]
     pub(super) fn hand(&mut self, now: Instant) {
         // Who does not say when it asked did nothing else in between.
-        self.wait += now.since(self.asked.take().unwrap_or(self.handed));
+        self.wait += now.span_since(self.asked.take().unwrap_or(self.handed));
         self.handed = now;
     }
 
@@ -91,8 +89,8 @@ impl Pace {
             self.first = Some((self.handed, tokens));
             return Beat::First;
         };
-        let gap = self.handed.since(last);
-        let each = if tokens > 1 { gap / u32::try_from(tokens).unwrap_or(u32::MAX) } else { gap };
+        let gap = self.handed.span_since(last);
+        let each = gap.share(tokens);
         let (longest_gap, longest) = self.longest.unwrap_or_default();
         self.longest = Some((longest_gap.max(gap), longest.max(each)));
         Beat::Next { gap, wait, tokens }
@@ -104,7 +102,7 @@ impl Pace {
     }
 
     /// All the time in which the next frame was not asked for.
-    pub(super) fn stall(&self) -> Duration {
+    pub(super) fn stall(&self) -> Nanoseconds {
         self.stall
     }
 
@@ -116,12 +114,12 @@ impl Pace {
     }
 
     /// The longest time of a token, by its share of a gap, if there were two chunks of them.
-    pub(super) fn longest(&self) -> Option<Duration> {
+    pub(super) fn longest(&self) -> Option<Nanoseconds> {
         self.longest.map(|(_, each)| each)
     }
 
     /// The longest gap between two chunks of tokens, if there were two.
-    pub(super) fn longest_gap(&self) -> Option<Duration> {
+    pub(super) fn longest_gap(&self) -> Option<Nanoseconds> {
         self.longest.map(|(gap, _)| gap)
     }
 
@@ -131,27 +129,33 @@ impl Pace {
         let ((first, with_it), last) = self.first.zip(self.last)?;
         let rest = tokens.checked_sub(with_it).filter(|&rest| rest > 0)?;
         self.longest?;
-        Some(end.unwrap_or(last).since(first).as_secs_f64() / rest as f64)
+        Some(end.unwrap_or(last).span_since(first).as_seconds() / rest as f64)
     }
 }
 
 /// Observes `time` as that of `tokens` tokens: spread over them, and once for each.
 #[inline]
-pub(super) fn observe_each(histogram: &Histogram, time: Duration, tokens: u64) {
+pub(super) fn observe_each(histogram: &Histogram, time: Nanoseconds, tokens: u64) {
     if tokens <= 1 {
-        histogram.observe_duration(time);
+        histogram.observe_span(time);
     } else {
-        histogram.observe_n(time.as_secs_f64() / tokens as f64, tokens);
+        histogram.observe_n(time.as_seconds() / tokens as f64, tokens);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::clock::{Manual, now};
 
-    const fn ms(milliseconds: u64) -> Duration {
-        Duration::from_millis(milliseconds)
+    const fn ms(milliseconds: u64) -> Nanoseconds {
+        Nanoseconds(milliseconds * 1_000_000)
+    }
+
+    fn advance(time: &Manual, step: Nanoseconds) {
+        time.advance(Duration::from(step));
     }
 
     #[test]
@@ -160,22 +164,22 @@ mod tests {
         time.run(|| {
             let mut pace = Pace::new(now());
             pace.ask(now());
-            time.advance(ms(200));
+            advance(&time, ms(200));
             pace.hand(now());
             assert_eq!(pace.beat(3), Beat::First);
             // The client does something else, then waits for a frame without and one with tokens.
-            time.advance(ms(40));
+            advance(&time, ms(40));
             pace.ask(now());
-            time.advance(ms(5));
+            advance(&time, ms(5));
             pace.hand(now());
             pace.ask(now());
-            time.advance(ms(5));
+            advance(&time, ms(5));
             pace.hand(now());
             assert_eq!(pace.beat(2), Beat::Next { gap: ms(50), wait: ms(10), tokens: 2 });
             assert_eq!((pace.stall(), pace.longest()), (ms(40), Some(ms(25))));
             assert_eq!(pace.longest_gap(), Some(ms(50)));
             assert_eq!(pace.per_token(5, None), Some(0.025));
-            time.advance(ms(50));
+            advance(&time, ms(50));
             assert_eq!(pace.per_token(5, Some(now())), Some(0.05));
             // A client that leaves without having asked for more has stalled to the end.
             pace.finish(now());

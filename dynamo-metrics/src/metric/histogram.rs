@@ -12,7 +12,7 @@ use super::series::Series;
 use super::visit::Value;
 use super::{Buckets, Counter, HistogramSnapshot, MetricType, Plan};
 use crate::cell::{Run, TooManyColumns};
-use crate::clock::{self, Instant};
+use crate::clock::{self, Instant, Nanoseconds};
 use crate::unit::Unit;
 
 /// Samples counted in buckets, with their sum.
@@ -94,9 +94,9 @@ impl Histogram {
     #[inline]
     pub fn observe_n(&self, sample: f64, n: u64) {
         if let Some(column) = self.0.value.observe(sample, n)
-            && let Some(exemplars) = &self.0.exemplars
+            && self.0.exemplars.is_some()
         {
-            exemplars.offer(self.0.value.bucket(column), sample);
+            self.offer(column, sample);
         }
     }
 
@@ -114,18 +114,38 @@ impl Histogram {
     /// Counts one duration, in seconds.
     #[inline]
     pub fn observe_duration(&self, sample: Duration) {
-        let cells = &self.0.value;
-        match cells.sum {
+        match self.0.value.sum {
             Sum::Float => self.observe(sample.as_secs_f64()),
-            Sum::Nanoseconds => {
-                let whole = sample.as_secs().saturating_mul(1_000_000_000);
-                let nanoseconds = whole.saturating_add(sample.subsec_nanos().into());
-                if let Some(column) = cells.observe_nanoseconds(nanoseconds, 1)
-                    && let Some(exemplars) = &self.0.exemplars
-                {
-                    exemplars.offer(cells.bucket(column), sample.as_secs_f64());
-                }
-            }
+            Sum::Nanoseconds => self.observe_span(sample.into()),
+        }
+    }
+
+    /// Counts one span of time, in seconds.
+    #[inline]
+    pub(crate) fn observe_span(&self, sample: Nanoseconds) {
+        if self.0.value.sum == Sum::Nanoseconds && self.0.exemplars.is_none() {
+            self.0.value.observe_nanoseconds(sample.0, 1);
+        } else {
+            self.observe_span_or_keep(sample);
+        }
+    }
+
+    /// The same for what is no histogram of seconds, and for what may be kept as an exemplar.
+    #[inline(never)]
+    fn observe_span_or_keep(&self, sample: Nanoseconds) {
+        if self.0.value.sum == Sum::Float {
+            return self.observe(sample.as_seconds());
+        }
+        if let Some(column) = self.0.value.observe_nanoseconds(sample.0, 1) {
+            self.offer(column, sample.as_seconds());
+        }
+    }
+
+    /// A sample that fell into this column may be its bucket's exemplar.
+    #[inline(never)]
+    fn offer(&self, column: usize, sample: f64) {
+        if let Some(exemplars) = &self.0.exemplars {
+            exemplars.offer(self.0.value.bucket(column), sample);
         }
     }
 
@@ -183,8 +203,7 @@ impl Cells {
     #[inline]
     fn observe(&self, sample: f64, n: u64) -> Option<usize> {
         if !(sample.is_finite() && sample >= 0.0) {
-            self.invalid.inc_by(n);
-            return None;
+            return self.drop_invalid(n);
         }
         if n == 0 {
             return None;
@@ -205,13 +224,18 @@ impl Cells {
         let signed = sample.cast_signed();
         if signed < 0 {
             // 292 years are no time that anybody measured, and two of them all that a sum holds.
-            self.invalid.inc_by(n);
-            return None;
+            return self.drop_invalid(n);
         }
         let at = self.finder.find(signed as f64);
         // Past 584 years the sum wraps, which readers take for a reset.
         self.run.add_two((at, n), (self.sum_column, sample.wrapping_mul(n)));
         Some(at)
+    }
+
+    #[cold]
+    fn drop_invalid(&self, n: u64) -> Option<usize> {
+        self.invalid.inc_by(n);
+        None
     }
 
     fn read(&self, snapshot: &mut HistogramSnapshot) {

@@ -21,7 +21,6 @@ pub(crate) struct UpstreamBody(pub(crate) Option<Incoming>);
 
 /// What a client gets.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are of the large one")]
 pub(crate) enum ClientBody {
     /// What an upstream sent.
     Passed(Passed),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::RequestMetrics;
 use super::told::{STREAM, UNTOLD};
+use crate::clock::Nanoseconds;
 use crate::llm::frontend::{Failure, Finished, UNKNOWN_MODEL};
 use crate::llm::outcome::{End, Outcome};
 use crate::llm::reading::{Account, Kind};
@@ -61,7 +62,7 @@ impl FrontendCall {
 
     pub(in crate::llm) fn first_token(&self, time: Duration) {
         let told = &*self.told.0;
-        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let Nanoseconds(nanoseconds) = time.into();
         told.first_token.store(nanoseconds.saturating_add(1), Ordering::Release);
         told.leave_queue();
         if let Some(model) = told.model.get() {
@@ -81,10 +82,10 @@ impl FrontendCall {
         let (Beat::Next { gap, tokens, .. }, told) = (beat, &*self.told.0) else { return };
         if let Some(model) = told.model.get() {
             model.per_token.each(|histogram| observe_each(histogram, gap, tokens));
-            model.per_chunk.each(|histogram| histogram.observe_duration(gap));
+            model.per_chunk.each(|histogram| histogram.observe_span(gap));
         }
         if let Some(worker) = told.decode.get() {
-            worker.inter_token(gap.as_secs_f64() / tokens.max(1) as f64);
+            worker.inter_token(gap.as_seconds() / tokens.max(1) as f64);
         }
     }
 
@@ -275,7 +276,8 @@ mod tests {
         assert!(has(started));
         call.first_token(Duration::from_millis(250));
         assert!(has(&queued(0)) && has(&active(1)));
-        call.beat(Beat::Next { gap: Duration::from_millis(30), wait: Duration::ZERO, tokens: 3 });
+        let (gap, wait) = (Duration::from_millis(30).into(), Nanoseconds::default());
+        call.beat(Beat::Next { gap, wait, tokens: 3 });
         let of = "{dp_rank=\"none\",worker_id=\"7\",worker_type=\"decode\"}";
         for (name, value) in [
             ("time_to_first_token_seconds", "0.25"),

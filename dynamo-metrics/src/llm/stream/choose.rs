@@ -22,18 +22,6 @@ pub(crate) enum Media {
     Other,
 }
 
-/// How a body with this head is read, and whether it is encoded, so that it cannot be; `None` if its
-/// content type has no reader. JSON is read where the status is a good one.
-#[must_use]
-pub(crate) fn chosen(status: StatusCode, headers: &HeaderMap) -> Option<(Media, bool)> {
-    let media = media(headers);
-    if media == Media::Other || (media == Media::Json && !status.is_success()) {
-        return None;
-    }
-    let encoded = headers.get_all(CONTENT_ENCODING).iter().any(|value| value != "identity");
-    Some((media, encoded))
-}
-
 /// The reader for what the gRPC method of this path streams, if there is one that knows it.
 ///
 /// # Examples
@@ -51,13 +39,32 @@ pub fn reader_of_method(path: &str) -> Option<Box<dyn StreamReader>> {
 
 /// Whether the headers declare gRPC.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    media(headers) == Media::Grpc
+    Media::of(headers) == Media::Grpc
 }
 
-fn media(headers: &HeaderMap) -> Media {
+impl Media {
+    /// What the headers declare.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        headers.get(CONTENT_TYPE).map_or(Self::Other, |value| media(value.as_bytes()))
+    }
+
+    /// Whether a body with this head is read: JSON is where the status is a good one.
+    pub(crate) fn is_read(self, status: StatusCode) -> bool {
+        match self {
+            Self::Other => false,
+            Self::Json => status.is_success(),
+            Self::Sse | Self::Ndjson | Self::Grpc => true,
+        }
+    }
+}
+
+/// Whether the headers declare a body that cannot be read as it is.
+pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_ENCODING).iter().any(|value| value != "identity")
+}
+
+fn media(value: &[u8]) -> Media {
     const GRPC: &[u8] = b"application/grpc";
-    let Some(value) = headers.get(CONTENT_TYPE) else { return Media::Other };
-    let value = value.as_bytes();
     let name = value.split(|&byte| byte == b';').next().unwrap_or(value).trim_ascii();
     let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
     let is_any = |others: &[&[u8]]| others.iter().any(|other| is(other));
@@ -102,20 +109,19 @@ mod tests {
             ("text/html", Media::Other),
         ] {
             let headers = headers(&[(CONTENT_TYPE, name)]);
-            assert_eq!(super::media(&headers), media, "{name}");
-            let read = (media != Media::Other).then_some((media, false));
-            assert_eq!(chosen(StatusCode::OK, &headers), read, "{name}");
+            assert_eq!(Media::of(&headers), media, "{name}");
+            assert_eq!(media.is_read(StatusCode::OK), media != Media::Other, "{name}");
         }
-        assert_eq!(chosen(StatusCode::OK, &HeaderMap::new()), None);
-        let json = headers(&[(CONTENT_TYPE, "application/json")]);
-        assert_eq!(chosen(StatusCode::BAD_REQUEST, &json), None);
+        assert_eq!(Media::of(&HeaderMap::new()), Media::Other);
+        assert!(!Media::Json.is_read(StatusCode::BAD_REQUEST));
+        assert!(Media::Sse.is_read(StatusCode::BAD_REQUEST));
     }
 
     #[test]
     fn an_encoded_body_is_known_by_its_head() {
         for (encoding, encoded) in [("gzip", true), ("identity", false)] {
             let types = [(CONTENT_TYPE, "text/event-stream"), (CONTENT_ENCODING, encoding)];
-            assert_eq!(chosen(StatusCode::OK, &headers(&types)), Some((Media::Sse, encoded)));
+            assert_eq!(is_encoded(&headers(&types)), encoded);
         }
     }
 }

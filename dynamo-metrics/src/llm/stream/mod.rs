@@ -49,7 +49,7 @@ use http::response;
 
 pub use answer::JsonAnswer;
 pub use choose::reader_of_method;
-pub(crate) use choose::{Media, chosen, is_grpc};
+pub(crate) use choose::{Media, is_encoded, is_grpc};
 pub use events::Events;
 pub use frames::Frames;
 pub(crate) use frames::Unread;
