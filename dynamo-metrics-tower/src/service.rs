@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use dynamo_metrics::llm::{ResponseBody, ResponseState, Side, TokenStart};
 use http::{Request, Response};
@@ -116,14 +116,17 @@ where
         let this = self.project();
         // A future that is polled after its end is measured no more.
         let state = this.state.get_or_insert_with(ResponseState::unmeasured);
-        let result = ready!(state.serve(|| this.inner.poll(cx)));
-        let mut state = this.state.take().unwrap_or_else(ResponseState::unmeasured);
-        Poll::Ready(match result {
-            Ok(response) => Ok(ResponseBody::wrap(state, response)),
-            Err(error) => {
-                state.service_error();
-                Err(error)
+        match state.serve(|| this.inner.poll(cx)) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(response)) => {
+                let state = this.state.take().unwrap_or_else(ResponseState::unmeasured);
+                Poll::Ready(Ok(ResponseBody::wrap(state, response)))
             }
-        })
+            Poll::Ready(Err(error)) => {
+                state.service_error();
+                *this.state = None;
+                Poll::Ready(Err(error))
+            }
+        }
     }
 }

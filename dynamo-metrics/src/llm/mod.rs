@@ -29,6 +29,7 @@ mod endpoint;
 mod frontend;
 mod grpc;
 mod grpc_code;
+mod head;
 mod idle;
 mod items;
 mod listed;

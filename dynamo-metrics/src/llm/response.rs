@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf;
-use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Method, StatusCode, response};
+use http::{HeaderMap, Method, response};
 
 use super::call::Call;
 use super::endpoint::EndpointMetrics;
 use super::grpc::{GrpcCall, GrpcMetrics, Side, timeout_of};
+use super::head::{Head, MethodKind};
 use super::meter::Made;
 use super::outcome::{End, Outcome};
 use super::reading::{Account, Kind, Reading};
@@ -38,12 +38,14 @@ pub struct ResponseState {
     bytes: u64,
     reading: Option<Box<Reading>>,
     extras: Option<Box<Extras>>,
-    /// HEAD and CONNECT change what a body is.
     method: MethodKind,
     ended: bool,
 }
 
-/// What not every request has: it would be moved with each of them, from future to response to body.
+// It is moved with each request: from the future to the response to the body.
+const _: () = assert!(size_of::<ResponseState>() <= 128, "two cache lines");
+
+/// What not every request has: it would be moved with each of them.
 #[derive(Default)]
 struct Extras {
     frontend: Option<FrontendCall>,
@@ -53,48 +55,12 @@ struct Extras {
     deadline: Option<Duration>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum MethodKind {
-    Head,
-    Connect,
-    Other,
-}
-
-/// Where a response stands with its `grpc-status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Grpc {
-    /// It is no gRPC response, or failed before gRPC came in.
-    No,
-    /// The status has not come yet.
-    Untold,
-    Told,
-}
-
-#[derive(Debug)]
-struct Head {
-    status: StatusCode,
-    /// What a complete answer is, by its head, ..
-    said: Outcome,
-    /// .. and by its trailers, if they know better.
-    outcome: Outcome,
-    /// The outcome is in `grpc-status`, which mostly comes in the trailers.
-    grpc: Grpc,
-    /// There will be no body, whatever the headers say.
-    no_body: bool,
-    /// Bytes that the body has, if it was declared.
-    expected: Option<u64>,
-}
-
 impl ResponseState {
     /// A request came in.
     #[must_use]
     pub fn start(endpoint: &EndpointMetrics, method: &Method) -> Self {
         let mut state = Self::from_call(Call::start(endpoint.clone()).opened());
-        state.method = match *method {
-            Method::HEAD => MethodKind::Head,
-            Method::CONNECT => MethodKind::Connect,
-            _ => MethodKind::Other,
-        };
+        state.method = MethodKind::of(method);
         state
     }
 
@@ -206,32 +172,16 @@ impl ResponseState {
     /// The head of the response is ready. `ended` and `length` are what its body says of itself
     /// (`is_end_stream`, and the exact `size_hint` if it has one).
     pub fn head(&mut self, head: &response::Parts, ended: bool, length: Option<u64>) {
-        let (status, media) = (head.status, Media::of(&head.headers));
-        // This rule comes before any look at Content-Length, which may be there all the same.
-        let no_body = self.method == MethodKind::Head
-            || status.is_informational()
-            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-            || (self.method == MethodKind::Connect && status.is_success());
-        let mut outcome = Outcome::of_status(status);
-        let mut grpc = Grpc::No;
-        if outcome == Outcome::Success && media == Media::Grpc {
+        let media = Media::of(&head.headers);
+        let mut said = Head::new(head, self.method, length);
+        if said.is_good() && media == Media::Grpc {
             if let Some(call) = self.grpc() {
                 call.head(&head.headers);
             }
-            (grpc, outcome) = match self.grpc_status(&head.headers) {
-                Some(of_trailers_only) => (Grpc::Told, of_trailers_only),
-                None if no_body => (Grpc::Told, outcome),
-                None => (Grpc::Untold, outcome),
-            };
+            said = said.of_grpc(self.grpc_status(&head.headers));
         }
-        self.head = Some(Head {
-            status,
-            said: outcome,
-            outcome,
-            grpc,
-            no_body,
-            expected: declared_length(&head.headers).or(length),
-        });
+        let no_body = said.has_no_body();
+        self.head = Some(said);
         let now = clock::now();
         if let Some(endpoint) = self.call.endpoint() {
             endpoint.head(now.since(self.call.started()));
@@ -291,14 +241,10 @@ impl ResponseState {
     pub fn trailers(&mut self, trailers: &HeaderMap) {
         let told = self.grpc_status(trailers);
         if let (Some(head), Some(outcome)) = (&mut self.head, told)
-            && head.grpc != Grpc::No
+            && head.trailers(outcome)
+            && let Some(call) = self.grpc()
         {
-            // Trailers know better than a head that spoke too early.
-            head.outcome = outcome;
-            head.grpc = Grpc::Told;
-            if let Some(call) = self.grpc() {
-                call.status(trailers);
-            }
+            call.status(trailers);
         }
         self.complete();
     }
@@ -342,8 +288,8 @@ impl ResponseState {
             (_, Some(seen)) if seen.needs_marker && !seen.complete && !self.is_made() => {
                 Outcome::Incomplete
             }
-            (Some(head), _) if head.grpc == Grpc::Untold && !self.is_made() => Outcome::Incomplete,
-            (Some(head), _) => head.outcome,
+            (Some(head), _) if head.lacks_status() && !self.is_made() => Outcome::Incomplete,
+            (Some(head), _) => head.outcome(),
             (None, _) => Outcome::Success,
         }
     }
@@ -407,10 +353,9 @@ impl ResponseState {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let end = End {
-            outcome,
-            in_body: self.head.as_ref().is_some_and(|head| head.said != outcome),
-            status: self.head.as_ref().map(|head| head.status),
+        let end = match &self.head {
+            Some(head) => head.end(outcome),
+            None => End { outcome, in_body: false, status: None },
         };
         let mut of_frontend = end;
         let (mut frontend, grpc) = match self.extras.as_deref_mut() {
@@ -473,14 +418,13 @@ impl ResponseState {
         let (complete, failed) =
             self.seen().map_or((false, false), |seen| (seen.complete, seen.failed));
         // Triton's client cancels a call that it could ask more of, once it has the last response.
-        if head.grpc == Grpc::Untold && (complete || self.is_made()) && !failed {
-            return head.outcome;
+        if head.lacks_status() && (complete || self.is_made()) && !failed {
+            return head.outcome();
         }
         // Servers drop a body of a declared length right after its last byte, and the sync OpenAI
         // client closes the connection at the marker. What failed by its own account was not
-        // cancelled. Trailers come after the last byte, so without them gRPC is not whole.
-        let whole = head.expected == Some(self.bytes) && head.grpc != Grpc::Untold;
-        if head.no_body || whole || complete || failed || self.is_made() {
+        // cancelled.
+        if head.is_whole(self.bytes) || complete || failed || self.is_made() {
             self.outcome_of_all()
         } else {
             dropped
@@ -507,8 +451,4 @@ impl std::fmt::Debug for ResponseState {
             .field("ended", &self.ended)
             .finish_non_exhaustive()
     }
-}
-
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
