@@ -2,11 +2,12 @@
 
 use super::attribute::DescriptionSet;
 use super::connection::ConnectionMetrics;
-use super::endpoint::{EndpointSet, PREFIX, UptimeSet};
+use super::endpoint::{EndpointSet, PREFIX};
 use super::grpc::GrpcSet;
 use super::queue::RejectMetrics;
 use super::slo::SloSet;
 use super::streams::StreamSet;
+use super::uptime::UptimeSet;
 use crate::label::LabelInfo;
 use crate::registry::catalogue::Known;
 

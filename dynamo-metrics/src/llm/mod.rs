@@ -49,13 +49,14 @@ pub mod stream;
 mod streams;
 mod timing;
 mod tokens;
+mod uptime;
 mod users;
 mod window;
 
 pub use body::ResponseBody;
 pub use cancel::CancelReason;
 pub use connection::{ConnectionGuard, ConnectionMetrics};
-pub use endpoint::{EndpointBuilder, EndpointMetrics, register_uptime};
+pub use endpoint::{EndpointBuilder, EndpointMetrics};
 pub use frontend::{
     AdmissionMetrics, AdmissionQueue, AdmissionReject, EventLoopMetrics, FailureClass,
     FailureReason, FrontendBuilder, FrontendMetrics, LoraAdapter, LoraMetrics, MigrationOutcome,
@@ -82,5 +83,6 @@ pub use sets::{
 };
 pub use slo::Slo;
 pub use timing::RequestRead;
+pub use uptime::register_uptime;
 pub use users::UserFunction;
 pub use window::HitRate;

@@ -1,7 +1,10 @@
 //! What is measured of an endpoint: the one set that the layer and the attribute both feed.
 
+mod builder;
+
+pub use builder::EndpointBuilder;
+
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,9 +18,9 @@ use super::queue::QueueMetrics;
 use super::reading::Account;
 use super::slo::{Measured, SloMetrics};
 use super::stream::ChooseReader;
-use super::streams::{StreamMetrics, StreamSet};
-use crate::clock::{self, Instant};
-use crate::metric::{Counter, FloatGauge, Histogram, UpDownCounter};
+use super::streams::StreamMetrics;
+use crate::clock::Instant;
+use crate::metric::{Counter, Histogram, UpDownCounter};
 use crate::registry::{MetricSet, OpenFamily, RegisterError, Scope};
 
 /// The prefix where the scope has none of its own.
@@ -27,21 +30,6 @@ pub(super) const PREFIX: &str = "dynamo_component";
 const DURATION_BOUNDS: [f64; 17] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0,
     600.0,
-];
-
-/// Histograms whose bounds [`EndpointOptions`] may change.
-const DURATIONS: &[&str] = &["request_duration_seconds", "response_head_seconds"];
-const FIRST_TOKENS: &[&str] = &[
-    "time_to_first_byte_seconds",
-    "time_to_first_token_seconds",
-    "time_to_first_answer_token_seconds",
-    "generation_time_to_first_token_seconds",
-];
-const INTER_TOKENS: &[&str] = &[
-    "inter_token_latency_seconds",
-    "inter_token_wait_seconds",
-    "time_per_output_token_seconds",
-    "generation_inter_token_latency_seconds",
 ];
 
 /// What is measured of one endpoint, under the names of Dynamo's work handler.
@@ -156,16 +144,6 @@ pub(super) struct EndpointSet {
     queue: QueueMetrics,
 }
 
-/// Registers an [`EndpointMetrics`].
-#[derive(Debug, Clone)]
-#[must_use = "nothing is registered until `register` is called"]
-pub struct EndpointBuilder<'a> {
-    scope: &'a Scope,
-    labels: &'a [(&'a str, &'a str)],
-    options: EndpointOptions,
-    upstream: bool,
-}
-
 /// What is kept at a place of the tree, beside its metrics.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
@@ -174,19 +152,7 @@ pub(super) struct Kept {
     /// The choices of whoever registered the endpoint here first.
     options: OnceLock<EndpointOptions>,
     /// When uptime was first registered here.
-    started: OnceLock<Instant>,
-}
-
-/// When a component started.
-#[derive(Debug, MetricSet)]
-#[metric_set(prefix = PREFIX)]
-pub(super) struct UptimeSet {
-    /// Time since the component started.
-    ///
-    /// # Source
-    /// The clock, at each gather.
-    #[metric(unit = seconds)]
-    uptime_seconds: FloatGauge,
+    pub(super) started: OnceLock<Instant>,
 }
 
 impl EndpointMetrics {
@@ -219,7 +185,7 @@ impl EndpointMetrics {
 
     /// Registers the set in `scope`, with choices.
     pub fn builder(scope: &Scope) -> EndpointBuilder<'_> {
-        EndpointBuilder { scope, labels: &[], options: EndpointOptions::new(), upstream: false }
+        EndpointBuilder::new(scope)
     }
 
     /// The choices that the endpoint of this place was registered with, or the defaults.
@@ -391,74 +357,6 @@ impl EndpointMetrics {
     }
 }
 
-impl<'a> EndpointBuilder<'a> {
-    /// Labels that tell a part of the endpoint's requests from the rest (default: none).
-    pub fn labels(mut self, labels: &'a [(&'a str, &'a str)]) -> Self {
-        self.labels = labels;
-        self
-    }
-
-    /// The endpoint's choices (default: [`EndpointOptions::new`]).
-    pub fn options(mut self, options: &EndpointOptions) -> Self {
-        self.options = options.clone();
-        self
-    }
-
-    /// The requests are those that this process makes, and does not serve: they count wherever they
-    /// are made, also within the service of an endpoint at the same place (default: they are served).
-    pub fn upstream(mut self) -> Self {
-        self.upstream = true;
-        self
-    }
-
-    /// Registers the set.
-    ///
-    /// # Errors
-    /// [`RegisterError::Conflict`] and its like, if one of the names is taken by something else;
-    /// [`RegisterError::Label`] for labels that cannot be.
-    pub fn register(self) -> Result<EndpointMetrics, RegisterError> {
-        static NEXT_UPSTREAM: AtomicU64 = AtomicU64::new(u64::MAX);
-        let Self { scope, labels, options, upstream } = self;
-        // Places count up from zero, so that no place has the number of an upstream.
-        let id = if upstream { NEXT_UPSTREAM.fetch_sub(1, Ordering::Relaxed) } else { scope.id() };
-        if let Some(Kept { options: kept, .. }) = scope.slot().filter(|_| !upstream) {
-            kept.get_or_init(|| options.clone());
-        }
-        let mut scope = scope.or_prefix(PREFIX);
-        for (names, buckets) in [
-            (DURATIONS, &options.duration_buckets),
-            (FIRST_TOKENS, &options.first_token_buckets),
-            (INTER_TOKENS, &options.inter_token_buckets),
-        ] {
-            for (name, buckets) in names.iter().zip(buckets.iter().cycle()) {
-                scope = scope.with_buckets(name, buckets.clone());
-            }
-        }
-        if options.exemplars {
-            scope = scope.with_exemplars();
-        }
-        let scope = &scope;
-        let set = EndpointSet::register_with(scope, labels)?;
-        let help = |name| EndpointSet::INFO.metrics.iter().find(|info| info.name == name);
-        let help = help("errors_total").map_or("", |info| info.help);
-        let errors = scope.counter("errors_total", help).labels(labels);
-        let streams = StreamSet::register_with(scope, labels)?;
-        Ok(EndpointMetrics(Arc::new(Metrics {
-            open: Open::new(),
-            id,
-            set,
-            named_errors: errors.named_family(&["error_type"])?,
-            streams: StreamMetrics::new(streams, &options),
-            slo: (!options.slo.is_empty())
-                .then(|| SloMetrics::register(scope, labels, options.slo))
-                .transpose()?,
-            token_start: options.token_start,
-            reader: options.reader.map(AssertUnwindSafe),
-            last_reader: options.last_reader.map(AssertUnwindSafe),
-        })))
-    }
-}
-
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Metrics").field("id", &self.id).finish_non_exhaustive()
@@ -469,47 +367,5 @@ impl WeakEndpoint {
     #[inline]
     pub(super) fn upgrade(&self) -> Option<EndpointMetrics> {
         self.0.upgrade().map(EndpointMetrics)
-    }
-}
-
-/// Registers `dynamo_component_uptime_seconds` in `scope`: time since the first call for this scope.
-///
-/// # Unit
-/// Seconds, refreshed at each gather.
-///
-/// # Errors
-/// [`RegisterError::Conflict`], if the name is taken by something else.
-pub fn register_uptime(scope: &Scope) -> Result<(), RegisterError> {
-    let uptime = UptimeSet::register(scope)?.uptime_seconds;
-    let kept: Option<&Kept> = scope.slot();
-    let start = clock::now();
-    if kept.is_some_and(|kept| kept.started.set(start).is_ok()) {
-        scope.add_update_callback(move || uptime.set(start.elapsed().as_secs_f64()));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::clock::Manual;
-    use crate::encode;
-    use crate::registry::Registry;
-
-    #[test]
-    fn uptime_counts_from_the_first_registration() {
-        let time = Manual::new();
-        time.run(|| {
-            let registry = Registry::new();
-            let scope = registry.component("c");
-            register_uptime(&scope).unwrap();
-            time.advance(Duration::from_secs(100));
-            register_uptime(&scope).unwrap();
-            time.advance(Duration::from_secs(1));
-            let text = encode::text(&registry);
-            assert!(text.ends_with("uptime_seconds{dynamo_component=\"c\"} 101\n"), "{text}");
-        });
     }
 }
