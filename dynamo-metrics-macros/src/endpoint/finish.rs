@@ -21,6 +21,7 @@ pub(super) struct Code {
     pub(super) value: Ident,
     pub(super) slot: Ident,
     pub(super) place: Ident,
+    status: Ident,
     verdict: Option<Verdict>,
     err: Option<Expr>,
     stream: Option<Stream>,
@@ -36,6 +37,7 @@ impl Code {
             value: name("value"),
             slot: name("slot"),
             place: name("place"),
+            status: name("status"),
             verdict: arguments.verdict.clone(),
             err: arguments.err.clone(),
             stream: arguments.stream.clone(),
@@ -63,14 +65,16 @@ impl Code {
         let named = self.err.as_ref().map(|label| {
             let span = at(label.span());
             let (home, value) = (path_at(home, span), located(value, span));
-            let status = self.status();
+            let status = &self.status;
             quote_spanned! {span=>
-                let status = #status;
-                let #call = #home::error_label(#call, &#value, status, #label);
+                let #call = #home::error_label(#call, &#value, #status, #label);
             }
         });
-        let end = self.end(returns);
-        quote!({ #judged #named #end })
+        let is_stream =
+            matches!(returns.kind, Kind::Stream { .. } | Kind::Bytes { .. } | Kind::Mapped { .. });
+        let may_fail = returns.fallible || !is_stream || named.is_some();
+        let (status, end) = (may_fail.then(|| self.ask_status()), self.end(returns));
+        quote!({ #judged #status #named #end })
     }
 
     fn end(&self, returns: &Returns) -> TokenStream {
@@ -132,18 +136,20 @@ impl Code {
 
     /// Ends the call if the value is an error that is an answer, with a status of its own.
     fn refused(&self) -> TokenStream {
-        let (home, call, status) = (&self.home, &self.call, self.status());
+        let (home, call, status) = (&self.home, &self.call, &self.status);
         quote!(let #call = #home::refused(#call, #status);)
     }
 
-    /// The status of the value, if it is an error that has one.
-    fn status(&self) -> TokenStream {
-        let (home, value) = (&self.home, &self.value);
-        quote! {{
-            #[allow(unused_imports)]
-            use #home::{MayRefuse as _, Refuses as _};
-            (&&#home::Tag::of(&#value)).__dynamo_metrics_refused(&#value)
-        }}
+    /// Asks for the status of the value, if it is an error that has one.
+    fn ask_status(&self) -> TokenStream {
+        let (home, value, status) = (&self.home, &self.value, &self.status);
+        quote! {
+            let #status = {
+                #[allow(unused_imports)]
+                use #home::{MayRefuse as _, Refuses as _};
+                (&&#home::Tag::of(&#value)).__dynamo_metrics_refused(&#value)
+            };
+        }
     }
 
     /// `stream`, whose items are the tokens of `call`.
