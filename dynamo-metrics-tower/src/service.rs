@@ -80,7 +80,9 @@ where
             }
             _ => {}
         }
-        if let Some(choose) = &self.routes.reader {
+        if let Some(choose) = &self.routes.reader
+            && counts
+        {
             state = state.with_reader(choose);
         }
         if let Some((frontend, name)) = &route.frontend

@@ -10,6 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// Nanoseconds of a second.
+pub(crate) const NANOSECONDS: f64 = 1e9;
+
+/// The bits of a [`Counter`]'s scale that are less than a tick.
+const SCALE: u32 = 40;
+
 /// Where a manual clock starts, in nanoseconds: away from zero, so that a test can ask for an instant
 /// before the first one.
 const MANUAL_START: u64 = 1_000_000_000_000_000;
@@ -54,7 +60,7 @@ pub struct Manual {
 /// anything, and with a shift that is known this takes a third of the instructions.
 struct Counter {
     clock: quanta::Clock,
-    /// Nanoseconds of 2<sup>32</sup> ticks, so that no more than a nanosecond in a second is lost.
+    /// Nanoseconds of 2<sup>40</sup> ticks: as many digits as it was calibrated to, and more.
     scale: u64,
 }
 
@@ -128,13 +134,13 @@ impl Counter {
     #[cold]
     fn new() -> Self {
         let clock = quanta::Clock::new();
-        let scale = clock.delta_as_nanos(0, 1 << 32);
+        let scale = clock.delta_as_nanos(0, 1 << SCALE);
         Self { clock, scale }
     }
 
     #[inline]
     fn nanoseconds(&self) -> u64 {
-        let scaled = (u128::from(self.clock.raw()) * u128::from(self.scale)) >> 32;
+        let scaled = (u128::from(self.clock.raw()) * u128::from(self.scale)) >> SCALE;
         // As many bits as the ticks have, more or less.
         #[expect(clippy::cast_possible_truncation, reason = "584 years")]
         let nanoseconds = scaled as u64;
@@ -146,7 +152,7 @@ impl Nanoseconds {
     /// As seconds.
     #[inline]
     pub(crate) fn as_seconds(self) -> f64 {
-        self.0 as f64 / 1e9
+        self.0 as f64 / NANOSECONDS
     }
 
     /// A share of it, as of one of so many tokens.

@@ -1,17 +1,26 @@
 //! What a thread records in the destructors of its own values, whatever is gone by then.
 
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
 use dynamo_metrics::encode;
 use dynamo_metrics::label::LabelSet;
 use dynamo_metrics::metric::{Counter, NativeBuckets, TraceContext};
 use dynamo_metrics::registry::Registry;
 use dynamo_metrics::unit::Unit;
+use dynamo_metrics_tests::page::Page;
+use dynamo_metrics_tower::MetricsLayer;
+use http::{Request, Response};
+use http_body_util::Empty;
+use tower::{Layer as _, Service as _, service_fn};
 
 /// Runs when the thread ends; a panic there would end the process.
 struct Last {
@@ -50,6 +59,29 @@ fn record_as_threads_end(record: impl Fn() + Send + Sync + 'static) {
         thread::spawn(whole).join().unwrap();
     }
     assert_eq!(panics.load(Ordering::Relaxed), 0, "panics of 40 destructors");
+}
+
+#[test]
+fn requests_end_once_as_threads_end_also_in_a_layer_within_a_layer() {
+    let registry = Registry::new();
+    let scope = registry.component("c");
+    let layer = |name| MetricsLayer::builder(&scope).route("/", name).build().unwrap();
+    let answer = |_| async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) };
+    let service = layer("outer").layer(layer("inner").layer(service_fn(answer)));
+    record_as_threads_end(move || {
+        let mut context = Context::from_waker(Waker::noop());
+        let request = Request::new(Empty::<Bytes>::new());
+        let answer = pin!(service.clone().call(request)).poll(&mut context);
+        assert!(matches!(answer, Poll::Ready(Ok(_))));
+    });
+    let page = Page::read(&encode::text(&registry));
+    for endpoint in ["outer", "inner"] {
+        let labels = [("dynamo_endpoint", endpoint), ("outcome", "success")];
+        let name = "dynamo_component_request_outcomes_total";
+        assert_eq!(page.sum(name, &labels), Some(60.0), "{endpoint}");
+        let name = "dynamo_component_inflight_requests";
+        assert_eq!(page.sum(name, &labels[..1]), Some(0.0), "{endpoint}");
+    }
 }
 
 #[derive(LabelSet)]

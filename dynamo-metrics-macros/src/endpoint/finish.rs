@@ -70,10 +70,8 @@ impl Code {
                 let #call = #home::error_label(#call, &#value, #status, #label);
             }
         });
-        let is_stream =
-            matches!(returns.kind, Kind::Stream { .. } | Kind::Bytes { .. } | Kind::Mapped { .. });
-        let may_fail = returns.fallible || !is_stream || named.is_some();
-        let (status, end) = (may_fail.then(|| self.ask_status()), self.end(returns));
+        let asks = returns.fallible || !returns.kind.is_stream() || named.is_some();
+        let (status, end) = (asks.then(|| self.ask_status()), self.end(returns));
         quote!({ #judged #status #named #end })
     }
 

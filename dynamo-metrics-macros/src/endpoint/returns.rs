@@ -36,6 +36,13 @@ pub(super) enum Kind {
     Future { boxed: bool, output: Box<Returns>, output_type: Box<Type> },
 }
 
+impl Kind {
+    /// Whether the value is a stream, alone or in a response, which is no error itself.
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream { .. } | Self::Bytes { .. } | Self::Mapped { .. })
+    }
+}
+
 impl Returns {
     pub(super) fn read(output: &ReturnType, futures: bool, told: Option<&Stream>) -> Result<Self> {
         match output {

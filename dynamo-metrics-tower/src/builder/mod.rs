@@ -16,7 +16,7 @@ use crate::methods::MethodLabels;
 use crate::route::{RouteKinds, bent};
 use crate::routes::Choose;
 
-/// The choices of a [`MetricsLayer`].
+/// The choices of a [`MetricsLayer`](crate::MetricsLayer).
 ///
 /// A request's endpoint is, in this order: that of its [`upstream`](Self::upstream); that of its exact path; what [`choose`](Self::choose)
 /// says; that of axum's route (`matched_routes`), or else of the template
@@ -140,7 +140,7 @@ impl MetricsLayerBuilder {
     /// Requests whose URI is at `authority`, as `10.0.0.1:8000`, are the endpoint `name`, whatever
     /// their path (default: only by what is given otherwise). Several authorities may share a name.
     ///
-    /// Meant for [`MetricsLayer::client`], where URIs are whole.
+    /// Meant for [`MetricsLayer::client`](crate::MetricsLayer::client), where URIs are whole.
     pub fn upstream(mut self, authority: &str, name: &str) -> Self {
         self.upstreams.push((authority.to_owned(), name.to_owned()));
         self

@@ -39,7 +39,7 @@ pub(super) struct Slab(&'static [OnceLock<Page>; PAGES]);
 
 /// A page that is made.
 #[derive(Clone, Copy)]
-pub(super) struct Cells(&'static [AtomicU64; PAGE]);
+pub(super) struct MadePage(&'static [AtomicU64; PAGE]);
 
 /// All slabs: the shared one, and those that are owned or wait for an owner.
 pub(super) struct Pool {
@@ -65,14 +65,14 @@ impl Slab {
 
     /// The page of `column`, if it is made.
     #[inline]
-    pub(super) fn made(self, column: u32) -> Option<Cells> {
-        self.0[place(column).0].get().map(|page| Cells(page))
+    pub(super) fn made(self, column: u32) -> Option<MadePage> {
+        self.0[place(column).0].get().map(|page| MadePage(page))
     }
 
     /// The page of `column`, which is made if it is new.
-    pub(super) fn page(self, column: u32) -> Cells {
+    pub(super) fn page(self, column: u32) -> MadePage {
         let make = || Box::new(std::array::from_fn(|_| AtomicU64::new(0)));
-        Cells(self.0[place(column).0].get_or_init(make))
+        MadePage(self.0[place(column).0].get_or_init(make))
     }
 
     /// The value in `column`; zero if the page was never touched.
@@ -114,7 +114,7 @@ impl Slab {
     }
 }
 
-impl Cells {
+impl MadePage {
     #[inline]
     fn cell(self, column: u32) -> &'static AtomicU64 {
         &self.0[place(column).1]

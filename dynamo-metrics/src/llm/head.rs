@@ -95,11 +95,6 @@ impl Head {
         self.no_body
     }
 
-    /// Whether it is no failure, as far as HTTP goes.
-    pub(super) fn is_good(&self) -> bool {
-        self.said == Outcome::Success
-    }
-
     /// What an answer is that was passed on whole.
     pub(super) fn outcome(&self) -> Outcome {
         self.outcome

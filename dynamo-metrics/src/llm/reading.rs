@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bytes::Buf;
-use http::response;
+use http::HeaderMap;
 
 use super::stream::{
     Events, Grpc, JsonAnswer, Media, Ndjson, Seen, Sse, StreamReader, TokenSource, Uninspected,
@@ -63,13 +63,13 @@ impl<'a> Account<'a> {
 }
 
 impl Reading {
-    /// Reads a body by what its head says of it; `None` if there is nothing to read.
+    /// Reads a body by what its head says of it.
     pub(super) fn by_head(
         media: Media,
-        head: &response::Parts,
+        headers: &HeaderMap,
         start: Start,
         now: Instant,
-    ) -> Option<Box<Self>> {
+    ) -> Box<Self> {
         fn boxed<R: StreamReader + 'static>(
             reader: R,
             kind: Kind,
@@ -78,35 +78,28 @@ impl Reading {
         ) -> Box<Reading> {
             Box::new(Reading::new(reader, kind, start, now))
         }
-        if !media.is_read(head.status) {
-            return None;
-        }
         let kind = match media {
             Media::Sse | Media::Ndjson => Kind::Stream,
             Media::Grpc => Kind::Messages,
             Media::Json => Kind::Unary,
-            Media::Other => return None,
         };
-        Some(match media {
-            _ if is_encoded(&head.headers) => boxed(Unread(Uninspected::Encoded), kind, start, now),
+        match media {
+            _ if is_encoded(headers) => boxed(Unread(Uninspected::Encoded), kind, start, now),
             Media::Sse => boxed(Sse::new(Events::default()), kind, start, now),
             Media::Ndjson => boxed(Ndjson::new(Events::default()), kind, start, now),
             Media::Grpc => boxed(Grpc::count(), kind, start, now),
             Media::Json => boxed(JsonAnswer::default(), kind, start, now),
-            Media::Other => return None,
-        })
+        }
     }
 
     /// Reads a body with a reader that somebody chose: as a stream, unless it is JSON.
     pub(super) fn with(
         reader: Box<dyn StreamReader>,
-        media: Media,
-        head: &response::Parts,
+        media: Option<Media>,
         start: Start,
         now: Instant,
     ) -> Box<Self> {
-        let json = media == Media::Json && media.is_read(head.status);
-        let kind = if json { Kind::Unary } else { Kind::Stream };
+        let kind = if media == Some(Media::Json) { Kind::Unary } else { Kind::Stream };
         Box::new(Reading::new(reader, kind, start, now))
     }
 

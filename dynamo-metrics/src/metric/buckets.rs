@@ -4,9 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::layout::Layout;
 use super::native::NativeBuckets;
-
-/// Nanoseconds in a second.
-pub(super) const NANOSECONDS: f64 = 1e9;
+use crate::clock::NANOSECONDS;
 
 /// Most steps of a logarithmic scale, as Dynamo has it; rounding makes many of them equal.
 const MOST_STEPS: usize = 512;

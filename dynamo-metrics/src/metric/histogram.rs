@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::buckets::NANOSECONDS;
 use super::exemplar::{Exemplar, ExemplarLabels};
 use super::finder::Finder;
 use super::layout::Layout;
@@ -12,7 +11,7 @@ use super::series::Series;
 use super::visit::Value;
 use super::{Buckets, Counter, HistogramSnapshot, MetricType, Plan};
 use crate::cell::{Run, TooManyColumns};
-use crate::clock::{self, Instant, Nanoseconds};
+use crate::clock::{self, Instant, NANOSECONDS, Nanoseconds};
 use crate::unit::Unit;
 
 /// Samples counted in buckets, with their sum.

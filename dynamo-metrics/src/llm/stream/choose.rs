@@ -19,7 +19,6 @@ pub(crate) enum Media {
     Grpc,
     /// Read for its usage.
     Json,
-    Other,
 }
 
 /// The reader for what the gRPC method of this path streams, if there is one that knows it.
@@ -39,19 +38,18 @@ pub fn reader_of_method(path: &str) -> Option<Box<dyn StreamReader>> {
 
 /// Whether the headers declare gRPC.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    Media::of(headers) == Media::Grpc
+    Media::of(headers) == Some(Media::Grpc)
 }
 
 impl Media {
-    /// What the headers declare.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        headers.get(CONTENT_TYPE).map_or(Self::Other, |value| media(value.as_bytes()))
+    /// What the headers declare, if it is something that is read.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        media(headers.get(CONTENT_TYPE)?.as_bytes())
     }
 
-    /// Whether a body with this head is read: JSON is where the status is a good one.
+    /// Whether it is read in an answer of this status: JSON is where that is a good one.
     pub(crate) fn is_read(self, status: StatusCode) -> bool {
         match self {
-            Self::Other => false,
             Self::Json => status.is_success(),
             Self::Sse | Self::Ndjson | Self::Grpc => true,
         }
@@ -63,28 +61,28 @@ pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().any(|value| value != "identity")
 }
 
-fn media(value: &[u8]) -> Media {
+fn media(value: &[u8]) -> Option<Media> {
     const GRPC: &[u8] = b"application/grpc";
     let name = value.split(|&byte| byte == b';').next().unwrap_or(value).trim_ascii();
     let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
     let is_any = |others: &[&[u8]]| others.iter().any(|other| is(other));
     if is(b"text/event-stream") {
-        Media::Sse
+        Some(Media::Sse)
     } else if is(b"application/json") {
-        Media::Json
+        Some(Media::Json)
     } else if is_any(&[
         b"application/x-ndjson",
         b"application/ndjson",
         b"application/jsonl",
         b"application/x-jsonlines",
     ]) {
-        Media::Ndjson
+        Some(Media::Ndjson)
     } else if name.get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
         && matches!(name.get(GRPC.len()), None | Some(b'+'))
     {
-        Media::Grpc
+        Some(Media::Grpc)
     } else {
-        Media::Other
+        None
     }
 }
 
@@ -101,18 +99,18 @@ mod tests {
     #[test]
     fn readers_are_chosen_by_the_headers() {
         for (name, media) in [
-            ("Text/Event-Stream ; charset=utf-8", Media::Sse),
-            ("application/x-ndjson", Media::Ndjson),
-            ("application/json", Media::Json),
-            ("application/grpc+proto", Media::Grpc),
-            ("application/grpc-web", Media::Other),
-            ("text/html", Media::Other),
+            ("Text/Event-Stream ; charset=utf-8", Some(Media::Sse)),
+            ("application/x-ndjson", Some(Media::Ndjson)),
+            ("application/json", Some(Media::Json)),
+            ("application/grpc+proto", Some(Media::Grpc)),
+            ("application/grpc-web", None),
+            ("text/html", None),
         ] {
             let headers = headers(&[(CONTENT_TYPE, name)]);
             assert_eq!(Media::of(&headers), media, "{name}");
-            assert_eq!(media.is_read(StatusCode::OK), media != Media::Other, "{name}");
         }
-        assert_eq!(Media::of(&HeaderMap::new()), Media::Other);
+        assert_eq!(Media::of(&HeaderMap::new()), None);
+        assert!(Media::Json.is_read(StatusCode::OK));
         assert!(!Media::Json.is_read(StatusCode::BAD_REQUEST));
         assert!(Media::Sse.is_read(StatusCode::BAD_REQUEST));
     }

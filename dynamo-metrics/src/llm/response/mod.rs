@@ -1,8 +1,6 @@
-//! The rules by which an HTTP answer ends.
-//!
-//! A server stops polling a body in more ways than at its `None`: after the last byte of a declared
-//! length, at once if there is nothing to send, or because the client is gone. The first of these
-//! that is seen ends the request; a drop without any of them is read by what came before.
+//! An HTTP request as its answer passes: what is told of its head, its frames, its trailers.
+
+mod ending;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +12,13 @@ use super::call::Call;
 use super::endpoint::EndpointMetrics;
 use super::grpc::{GrpcCall, GrpcMetrics, Side, timeout_of};
 use super::head::{Head, MethodKind};
-use super::meter::Made;
-use super::outcome::{End, Outcome};
-use super::reading::{Account, Kind, Reading};
+use super::outcome::Outcome;
+use super::reading::Reading;
 use super::request::{FrontendCall, RequestMetrics};
-use super::stream::{ChooseReader, Media, Seen};
-use super::timing::{First, RequestRead, Start, Timing};
+use super::stream::{ChooseReader, Media};
+use super::timing::{First, RequestRead, Start};
 use super::users::UserFunction;
 use crate::clock::{self, Instant};
-
-/// What a timer may be early by, to another clock than its own.
-const TIMER_SLACK: Duration = Duration::from_millis(1);
 
 /// One HTTP request, from the call of the service to the end of the answer's body.
 ///
@@ -43,6 +37,7 @@ pub struct ResponseState {
 }
 
 // It is moved with each request: from the future to the response to the body.
+#[cfg(test)]
 const _: () = assert!(size_of::<ResponseState>() <= 128, "two cache lines");
 
 /// What not every request has: it would be moved with each of them.
@@ -174,7 +169,7 @@ impl ResponseState {
     pub fn head(&mut self, head: &response::Parts, ended: bool, length: Option<u64>) {
         let media = Media::of(&head.headers);
         let mut said = Head::new(head, self.method, length);
-        if said.is_good() && media == Media::Grpc {
+        if Outcome::of_status(head.status) == Outcome::Success && media == Some(Media::Grpc) {
             if let Some(call) = self.grpc() {
                 call.head(&head.headers);
             }
@@ -193,7 +188,7 @@ impl ResponseState {
     }
 
     /// Chooses who reads the body.
-    fn begin_reading(&mut self, head: &response::Parts, media: Media, now: Instant) {
+    fn begin_reading(&mut self, head: &response::Parts, media: Option<Media>, now: Instant) {
         let (endpoint, extras) = (self.call.endpoint(), self.extras.as_deref());
         let frontend = extras.and_then(|extras| extras.frontend.as_ref());
         if endpoint.is_none() && frontend.is_none() {
@@ -204,9 +199,12 @@ impl ResponseState {
             .and_then(|endpoint| endpoint.reader().and_then(choose))
             .or_else(|| extras.and_then(|extras| extras.choose_reader.as_ref()).and_then(choose))
             .or_else(|| endpoint.and_then(EndpointMetrics::last_reader).and_then(choose));
-        self.reading = match chosen {
-            Some(reader) => Some(Reading::with(reader, media, head, self.call.token_start(), now)),
-            None => Reading::by_head(media, head, self.call.token_start(), now),
+        let media = media.filter(|media| media.is_read(head.status));
+        let start = || self.call.token_start();
+        self.reading = match (chosen, media) {
+            (Some(reader), media) => Some(Reading::with(reader, media, start(), now)),
+            (None, Some(media)) => Some(Reading::by_head(media, &head.headers, start(), now)),
+            (None, None) => None,
         };
         if let (Some(reading), Some(frontend)) = (&self.reading, frontend)
             && reading.is_stream()
@@ -281,28 +279,6 @@ impl ResponseState {
         }
     }
 
-    /// What an answer is that was passed on whole.
-    fn outcome_of_all(&self) -> Outcome {
-        match (&self.head, self.seen()) {
-            (_, Some(seen)) if seen.failed => Outcome::ServerError,
-            (_, Some(seen)) if seen.needs_marker && !seen.complete && !self.is_made() => {
-                Outcome::Incomplete
-            }
-            (Some(head), _) if head.lacks_status() && !self.is_made() => Outcome::Incomplete,
-            (Some(head), _) => head.outcome(),
-            (None, _) => Outcome::Success,
-        }
-    }
-
-    fn seen(&self) -> Option<&Seen> {
-        self.reading.as_ref().map(|reading| reading.seen())
-    }
-
-    /// Whether its producer says that all is made.
-    fn is_made(&self) -> bool {
-        self.call.made().is_some_and(Made::is_complete)
-    }
-
     /// Records what was read with a frame of `length` bytes, `tokens` of it new.
     #[inline]
     fn told(&mut self, tokens: u64, length: u64) {
@@ -347,97 +323,6 @@ impl ResponseState {
                 frontend.first_token(since_call);
             }
         });
-    }
-
-    fn end(&mut self, outcome: Outcome, now: Instant) {
-        if std::mem::replace(&mut self.ended, true) {
-            return;
-        }
-        let end = match &self.head {
-            Some(head) => head.end(outcome),
-            None => End { outcome, in_body: false, status: None },
-        };
-        let mut of_frontend = end;
-        let (mut frontend, grpc) = match self.extras.as_deref_mut() {
-            Some(extras) => (extras.frontend.as_mut(), extras.grpc.take()),
-            None => (None, None),
-        };
-        if let Some(grpc) = grpc {
-            of_frontend.status = grpc.as_http().or(end.status);
-            grpc.end();
-        }
-        let mut reading = self.reading.take();
-        if let Some(reading) = &mut reading {
-            reading.finish(now);
-        }
-        // What a client that left was not handed on is nobody's.
-        let made = if outcome == Outcome::Cancelled { None } else { self.call.made() };
-        let made = made.map_or(0, Made::tokens);
-        let unread;
-        let account = match &reading {
-            Some(reading) => Some(reading.account(made)),
-            None if made > 0 => {
-                unread = (Seen::default(), Timing::new(self.call.token_start(), now));
-                Some(Account::new(&unread.0, &unread.1, Kind::Messages, made))
-            }
-            None => None,
-        };
-        if let Some(account) = &account {
-            // What was not counted as it passed.
-            let uncounted = account.tokens.saturating_sub(account.seen.tokens);
-            if uncounted > 0 {
-                self.call.output_tokens(uncounted);
-            }
-            if let Some(frontend) = &mut frontend {
-                frontend.account(account, uncounted);
-            }
-        }
-        if let Some(frontend) = &mut frontend {
-            frontend.end(of_frontend, now.since(self.call.started()));
-        }
-        self.call.end_at(end, now, None, account.as_ref());
-    }
-
-    /// Whether nobody waits for it any more.
-    fn is_late(&self) -> bool {
-        let waited = || self.call.started().elapsed() + TIMER_SLACK;
-        let deadline = self.extras.as_ref().and_then(|extras| extras.deadline);
-        deadline.is_some_and(|deadline| waited() >= deadline)
-    }
-
-    /// What a drop says, going by what came before it.
-    fn outcome_of_drop(&self) -> Outcome {
-        let dropped = match self.call.outcome_of_drop() {
-            Outcome::Cancelled if self.is_late() => Outcome::Timeout,
-            dropped => dropped,
-        };
-        let Some(head) = &self.head else { return dropped };
-        if dropped == Outcome::Panic {
-            return dropped;
-        }
-        let (complete, failed) =
-            self.seen().map_or((false, false), |seen| (seen.complete, seen.failed));
-        // Triton's client cancels a call that it could ask more of, once it has the last response.
-        if head.lacks_status() && (complete || self.is_made()) && !failed {
-            return head.outcome();
-        }
-        // Servers drop a body of a declared length right after its last byte, and the sync OpenAI
-        // client closes the connection at the marker. What failed by its own account was not
-        // cancelled.
-        if head.is_whole(self.bytes) || complete || failed || self.is_made() {
-            self.outcome_of_all()
-        } else {
-            dropped
-        }
-    }
-}
-
-impl Drop for ResponseState {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.end_reading();
-            self.end(self.outcome_of_drop(), clock::now());
-        }
     }
 }
 
