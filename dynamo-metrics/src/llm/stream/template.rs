@@ -82,10 +82,12 @@ impl Template {
         }
         self.count = 0;
         let Some(holes) = holes.all() else { return };
-        if name.len() + data.len() > LONGEST + held(holes) {
+        let around = (name.len() + data.len()).saturating_sub(held(holes));
+        if around > LONGEST {
             return;
         }
         self.text.clear();
+        self.text.reserve(around);
         self.text.extend_from_slice(name);
         self.name = name.len();
         let mut from = 0;
