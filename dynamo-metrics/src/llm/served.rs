@@ -32,8 +32,8 @@ pub(super) struct Counted {
 /// A [`Counted`] of which each word has a place of its own.
 ///
 /// It comes and goes with each frame, and what is written in other pieces than it is read in has to
-/// wait for them: as one value, that took longer than all the rest. What is mostly not there is not
-/// moved at all.
+/// wait for them: as one value, that was a quarter of what a frame cost. What is mostly not there is
+/// not moved at all.
 struct Innermost {
     endpoint: Cell<Option<EndpointMetrics>>,
     start: Cell<Instant>,
