@@ -76,6 +76,9 @@ impl<L: LabelSet, M: Metric> Family<L, M> {
     /// The metric of these labels, made if it is new.
     #[must_use]
     pub fn with(&self, labels: &L) -> M {
+        if let Some(metric) = self.known(labels) {
+            return metric.clone();
+        }
         self.look_up(labels, M::clone).unwrap_or_else(|TooManyColumns| lost(&self.core))
     }
 
@@ -88,8 +91,9 @@ impl<L: LabelSet, M: Metric> Family<L, M> {
     /// [`with`](Self::with) it touches no reference count.
     #[inline]
     pub fn with_ref(&self, labels: &L, record: impl FnOnce(&M)) {
-        if let Err(TooManyColumns) = self.look_up(labels, record) {
-            self.core.head.health.overflow.inc();
+        match self.known(labels) {
+            Some(metric) => record(metric),
+            None => self.record_unknown(labels, record),
         }
     }
 
@@ -99,17 +103,29 @@ impl<L: LabelSet, M: Metric> Family<L, M> {
         labels.values(|values| self.core.remove(&self.group, values))
     }
 
+    /// The metric of these labels, if their index leads to it.
     #[inline]
-    fn look_up<R>(&self, labels: &L, seen: impl FnOnce(&M) -> R) -> Result<R, TooManyColumns> {
+    fn known(&self, labels: &L) -> Option<&M> {
         // Known when the program is built, so that either way is short.
+        L::COUNT?;
+        let known = self.dense.get(labels.index()).and_then(OnceLock::get);
+        known.filter(|metric| metric.series().place().is_some() && self.is(metric, labels))
+    }
+
+    fn look_up<R>(&self, labels: &L, seen: impl FnOnce(&M) -> R) -> Result<R, TooManyColumns> {
         if L::COUNT.is_none() {
             return labels.values(|values| self.group.with(&self.core, values, seen));
         }
-        let dense = &self.dense;
-        let known = dense.get(labels.index()).and_then(OnceLock::get);
-        match known.filter(|metric| metric.series().place().is_some() && self.is(metric, labels)) {
-            Some(metric) => Ok(seen(metric)),
-            None => self.look_up_unknown(labels).map(|metric| seen(&metric)),
+        let cell = self.dense.get(labels.index());
+        let found = labels.values(|values| self.group.find_or_make(&self.core, values, cell))?;
+        Ok(seen(&found))
+    }
+
+    /// Out of line, and the last thing done, so that the array's way stays short.
+    #[inline(never)]
+    fn record_unknown(&self, labels: &L, record: impl FnOnce(&M)) {
+        if let Err(TooManyColumns) = self.look_up(labels, record) {
+            self.core.head.health.overflow.inc();
         }
     }
 
@@ -118,13 +134,6 @@ impl<L: LabelSet, M: Metric> Family<L, M> {
     fn is(&self, metric: &M, labels: &L) -> bool {
         let series = metric.series();
         L::EXACT || labels.values(|values| series.labels.is(&self.group.template, values))
-    }
-
-    /// Out of line, so that the array's way stays short.
-    #[cold]
-    fn look_up_unknown(&self, labels: &L) -> Result<M, TooManyColumns> {
-        let cell = self.dense.get(labels.index());
-        labels.values(|values| self.group.find_or_make(&self.core, values, cell))
     }
 }
 
