@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
+/// One run of a contender whose operation takes long lasts at least so long.
+const LONG: Duration = Duration::from_millis(20);
+
 /// One that takes part in a row.
 pub(crate) trait Contender {
     /// Runs once, and tells what one operation cost.
@@ -195,6 +198,19 @@ impl<F: FnMut() -> anyhow::Result<f64>> Contender for Function<F> {
 /// A contender that is only a function.
 pub(crate) fn function(run: impl FnMut() -> anyhow::Result<f64> + 'static) -> Box<dyn Contender> {
     Box::new(Function(run))
+}
+
+/// A contender whose operation takes long: milliseconds of one that follows another.
+pub(crate) fn long(mut once: impl FnMut() -> anyhow::Result<()> + 'static) -> Box<dyn Contender> {
+    function(move || {
+        once()?;
+        let (start, mut times) = (Instant::now(), 0);
+        while start.elapsed() < LONG {
+            once()?;
+            times += 1;
+        }
+        Ok(start.elapsed().as_secs_f64() * 1e3 / f64::from(times))
+    })
 }
 
 /// Runs all of `field` once to warm up, then in `rounds` rounds, and has them checked.

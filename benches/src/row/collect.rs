@@ -1,7 +1,5 @@
 //! Collectors: a scrape of all there is, with nothing to do, and what each of them takes of it.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context as _, ensure};
 use dynamo_metrics::collect::{HostCollector, ProcessCollector, TokioCollector};
 use dynamo_metrics::encode;
@@ -21,13 +19,10 @@ use tower_service::Service as _;
 
 use super::{Pace, Row, Table, Unit};
 use crate::library::OURS;
-use crate::race::{Contender, Field, function};
+use crate::race::{Contender, Field, long};
 
 pub(crate) const IDLE: &str = "scrape through the exporter, all sets and collectors, idle";
 pub(crate) const ASYNC: &str = "collectors asked within a runtime";
-
-/// One run scrapes for at least so long.
-const ENOUGH: Duration = Duration::from_millis(20);
 
 pub(super) fn rows() -> Vec<Row> {
     let row = |name, field| Row {
@@ -127,14 +122,9 @@ fn scraped(
 
 /// Milliseconds of one page.
 fn timed(once: impl Fn() -> anyhow::Result<usize> + 'static) -> Box<dyn Contender> {
-    function(move || {
+    long(move || {
         ensure!(once()? > 0, "the page is empty");
-        let (start, mut pages) = (Instant::now(), 0);
-        while start.elapsed() < ENOUGH {
-            once()?;
-            pages += 1;
-        }
-        Ok(start.elapsed().as_secs_f64() * 1e3 / f64::from(pages))
+        Ok(())
     })
 }
 

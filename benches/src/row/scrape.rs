@@ -1,18 +1,14 @@
 //! A page of text: every series, from its cells to the wire.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
 
 use super::{Pace, Row, Table, Unit};
 use crate::inputs::strings;
 use crate::library::{Library, Ours, Scratch, each_library, page};
-use crate::race::{Contender, Field, function};
+use crate::race::{Contender, Field, long};
 
 pub(crate) const COUNTERS: &str = "text scrape, 100 000 counters, 5 labels";
 pub(crate) const HISTOGRAMS: &str = "text scrape, 10 000 histograms x 14 bounds";
-
-/// One run scrapes for at least so long.
-const ENOUGH: Duration = Duration::from_millis(20);
 
 pub(super) fn rows() -> Vec<Row> {
     let row = |name, field| Row {
@@ -79,17 +75,11 @@ fn with_histograms<L: Library>(series: usize) -> anyhow::Result<L> {
 /// Milliseconds of a scrape that follows another.
 fn scraped<L: Library>(library: L) -> Box<dyn Contender> {
     let mut scratch = Scratch::default();
-    function(move || {
+    long(move || {
         let mut bytes = 0;
-        let mut once = || library.scrape(&mut scratch, &mut |piece| bytes += piece.len());
-        once()?;
-        let (start, mut scrapes) = (Instant::now(), 0);
-        while start.elapsed() < ENOUGH {
-            once()?;
-            scrapes += 1;
-        }
+        library.scrape(&mut scratch, &mut |piece| bytes += piece.len())?;
         black_box(bytes);
-        Ok(start.elapsed().as_secs_f64() * 1e3 / f64::from(scrapes))
+        Ok(())
     })
 }
 
@@ -98,14 +88,10 @@ fn copied<L: Library>(library: &L) -> anyhow::Result<Field> {
     let mut from = Vec::new();
     library.scrape(&mut Scratch::default(), &mut |piece| from.extend_from_slice(piece))?;
     let mut to = vec![0; from.len()];
-    let copy = function(move || {
-        let (start, mut copies) = (Instant::now(), 0);
-        while start.elapsed() < ENOUGH {
-            to.copy_from_slice(black_box(&from));
-            black_box(&mut to);
-            copies += 1;
-        }
-        Ok(start.elapsed().as_secs_f64() * 1e3 / f64::from(copies))
+    let copy = long(move || {
+        to.copy_from_slice(black_box(&from));
+        black_box(&mut to);
+        Ok(())
     });
     Ok(vec![("(bare) memcpy of the page".to_owned(), copy)])
 }
